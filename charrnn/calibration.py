@@ -1,0 +1,43 @@
+"""What a step and an evaluation take on this machine, measured and thrown away."""
+
+import time
+from dataclasses import dataclass
+
+from charrnn.corpus import Corpus
+from charrnn.evaluation import STRETCHES, WARM, score
+from charrnn.settings import ModelSettings, TrainingSettings
+from charrnn.training import take_step
+from charrnn.training_state import fresh_state
+
+SECONDS = 2.0
+"""About how long the measurement takes."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Measured on this machine, just now."""
+
+    step_seconds: float
+    evaluation_seconds: float
+    """of the whole held-out text, the checkpoint after it included"""
+
+
+def measure(corpus: Corpus, model: ModelSettings, training: TrainingSettings) -> Timing:
+    """Time steps of a model that is then forgotten, and an evaluation in proportion."""
+    state = fresh_state(model, training, len(corpus.vocabulary))
+    for _ in range(3):  # first steps allocate
+        take_step(state, corpus.ids["train"], training, 0.0)
+    began, steps = time.monotonic(), 0
+    while steps < 3 or time.monotonic() - began < SECONDS:
+        take_step(state, corpus.ids["train"], training, 0.0)
+        steps += 1
+    step_seconds = (time.monotonic() - began) / steps
+    held_out = corpus.ids["val"]
+    if not len(held_out):
+        return Timing(step_seconds, 0.0)
+    part = held_out[: STRETCHES * WARM]  # of the real one, each stretch warmed the same
+    began = time.monotonic()
+    score(state.model, part, start=corpus.vocabulary.start, byte_count=1)
+    warm, rest = STRETCHES * WARM, len(held_out)
+    evaluation_seconds = (time.monotonic() - began) * (rest + warm) / (len(part) + warm)
+    return Timing(step_seconds, evaluation_seconds + 0.1)

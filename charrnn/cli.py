@@ -1,0 +1,103 @@
+"""The Typer app, and the one place where errors become exit codes."""
+
+import contextlib
+import os
+import sys
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from charrnn import __version__, console
+from charrnn.commands import checkpoints, corpus
+from charrnn.commands.evaluate import evaluate
+from charrnn.commands.options import Command
+from charrnn.commands.sample import sample
+from charrnn.commands.train import train
+from charrnn.errors import CharrnnError
+
+app = typer.Typer(
+    name="charrnn",
+    add_completion=False,
+    # Rich's help pages double the time in which help is there.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    pretty_exceptions_enable=False,
+)
+app.command(cls=Command)(train)
+app.command(cls=Command)(sample)
+app.command(cls=Command)(evaluate)
+app.add_typer(checkpoints.app, name="checkpoints")
+app.add_typer(corpus.app, name="corpus")
+
+
+@app.callback(invoke_without_command=True)
+def charrnn(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    _debug: Annotated[bool, typer.Option("--debug", help="Show where an error arose.")] = False,
+) -> None:
+    """Train character-level language models on text, and put them to work.
+
+    \b
+    Examples:
+      charrnn train hamlet.txt            # about ten minutes
+      charrnn sample --temperature 0.8    # from the run written last
+      charrnn evaluate                    # how good it is, on text it never saw
+    """
+    if version:
+        console.say(f"charrnn {__version__}")
+    elif context.invoked_subcommand is None:
+        console.say(context.get_help())
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    console.use_utf8()
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    code = _run(arguments, debug)
+    try:
+        sys.stdout.flush()
+    except (BrokenPipeError, ValueError):
+        # The interpreter flushes again as it ends; there must be nothing to complain of.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        console.show_error(CharrnnError(f"stdout: {error.strerror}"))
+        code = code or 1
+    sys.exit(code)
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    try:
+        code = app(args=arguments, prog_name="charrnn", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except console.PipeClosed:
+        return 0
+    except CharrnnError as error:
+        if debug:
+            raise
+        console.show_error(error)
+        return error.exit_code
+    except TyperException as error:
+        if debug:
+            raise
+        context = getattr(error, "ctx", None)
+        page = context.command_path if context else "charrnn"
+        console.show_error(CharrnnError(error.format_message(), f"{page} --help"))
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except MemoryError:
+        console.show_error(CharrnnError("out of memory", "try a smaller model, batch or text"))
+        return 1
+    except Exception as error:
+        if debug:
+            raise
+        what = f"{type(error).__name__}: {error}"
+        console.show_error(
+            CharrnnError(f"unexpected {what}", "a bug: --debug shows where; please report it")
+        )
+        return 1

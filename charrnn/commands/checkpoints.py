@@ -1,0 +1,225 @@
+"""charrnn checkpoints: what there is, whether it is whole, and what can go."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from charrnn import console
+from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Command, Json, option
+from charrnn.errors import DamagedError, UsageError
+
+if TYPE_CHECKING:
+    from charrnn.checkpoints import ModelRecord
+
+app = typer.Typer(
+    help="List, show, verify and prune checkpoints.", no_args_is_help=True, rich_markup_mode=None
+)
+
+_SORTS = ("run", "step", "loss", "size", "age")
+
+
+@app.command("list", cls=Command)
+def list_(
+    sort: Annotated[str, option("--sort", "By run, step, loss, size or age.")] = "run",
+    checkpoint_dir: CheckpointDir = CHECKPOINTS,
+    json: Json = False,
+) -> None:
+    """List every checkpoint, reading headers only.
+
+    \b
+    Examples:
+      charrnn checkpoints list
+      charrnn checkpoints list --sort loss
+      charrnn checkpoints list --json | head -n 1
+    """
+    if sort not in _SORTS:
+        raise UsageError(f"--sort {sort}: must be one of {', '.join(_SORTS)}")
+
+    from charrnn import runs
+
+    rows = []
+    for run in runs.all_runs(checkpoint_dir):
+        best = runs.best(run)
+        rows += [
+            _row(path, record) | {"best": path == best}
+            for path, record in runs.records(runs.model_files(run))
+        ]
+    keys = {"run": ("run", "step"), "loss": ("nats_per_char",), "age": ("age_seconds",)}
+    rows.sort(key=lambda row: [_order(row[key]) for key in keys.get(sort, (sort,))])
+    if json:
+        for row in rows:
+            console.say_json(row)
+    elif not rows:
+        console.notice(f"{checkpoint_dir}: no checkpoints; train one: charrnn train FILE.txt")
+    else:
+        console.show_table(
+            ["run", "model", "step", "params", "loss", "bits/char", "size", "age", ""],
+            [_cells(row) for row in rows],
+        )
+
+
+def _order(value: Any) -> Any:
+    return float("inf") if value is None else value
+
+
+def _row(path: Path, record: "ModelRecord") -> dict[str, Any]:
+    """A checkpoint by the names of `--json`, from its header."""
+    status = path.stat()
+    score = record.scores.get("val", {})
+    return {
+        "run": path.parent.name,
+        "checkpoint": str(path),
+        "step": record.step,
+        "model": record.settings.model,
+        "layers": record.settings.layers,
+        "hidden_size": record.settings.hidden_size,
+        "parameters": record.parameters,
+        "nats_per_char": score.get("nats_per_char"),
+        "bits_per_char": score.get("bits_per_char"),
+        "size": status.st_size,
+        "age_seconds": max(0.0, time.time() - status.st_mtime),
+    }
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    loss, bits = row["nats_per_char"], row["bits_per_char"]
+    return [
+        row["run"],
+        f"{row['model']} {row['layers']}x{row['hidden_size']}",
+        f"{row['step']:,}",
+        console.number(row["parameters"]),
+        "-" if loss is None else f"{loss:.4f}",
+        "-" if bits is None else f"{bits:.4f}",
+        console.number(row["size"]) + "B",
+        console.duration(row["age_seconds"]),
+        "best" if row["best"] else "",
+    ]
+
+
+@app.command(cls=Command)
+def show(
+    checkpoint: Annotated[
+        str | None,
+        typer.Argument(help="A file, a run's directory or name (default: the run written last)."),
+    ] = None,
+    checkpoint_dir: CheckpointDir = CHECKPOINTS,
+    json: Json = False,
+) -> None:
+    """Show what a checkpoint's header says.
+
+    \b
+    Examples:
+      charrnn checkpoints show hamlet-gru
+      charrnn checkpoints show hamlet-gru --json
+    """
+    from charrnn import runs
+    from charrnn.checkpoints import read_record
+    from charrnn.settings import to_json
+
+    path = runs.find(checkpoint, checkpoint_dir)
+    record = read_record(path)
+    row = _row(path, record)
+    if json:
+        console.say_json(
+            row
+            | to_json(record.settings)
+            | {"scores": record.scores, "digest": record.digest, "corpus": record.corpus}
+            | {"vocabulary": record.vocabulary.to_json()}
+        )
+        return
+    settings, vocabulary = record.settings, record.vocabulary
+    facts = [
+        ("checkpoint", str(path)),
+        ("model", f"{settings.layers} x {settings.hidden_size} {settings.model}"),
+        ("embedding", f"{settings.embedding_size} numbers a character"),
+        ("parameters", f"{record.parameters:,}"),
+        ("step", f"{record.step:,}"),
+        ("vocabulary", f"{len(vocabulary):,} characters: {vocabulary.characters[:200]}"),
+        ("text", f"{vocabulary.encoding}, line ends {vocabulary.newlines}"),
+    ]
+    for split, score in record.scores.items():
+        facts.append((split, "  ".join(f"{name} {value:.6g}" for name, value in score.items())))
+    files = ", ".join(file["name"] for file in record.corpus["files"])
+    facts += [
+        ("corpus", f"{files} ({record.corpus['characters']:,} characters)"),
+        ("corpus SHA-256", record.corpus["sha256"]),
+        ("digest", record.digest),
+        ("size", f"{row['size']:,} bytes"),
+    ]
+    console.show_facts(facts)
+
+
+@app.command(cls=Command)
+def verify(
+    checkpoints: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files, runs' directories or names (default: every one)."),
+    ] = None,
+    checkpoint_dir: CheckpointDir = CHECKPOINTS,
+) -> None:
+    """Check that checkpoints hold the bytes that were written; exit 1 if one does not.
+
+    \b
+    Examples:
+      charrnn checkpoints verify
+      charrnn checkpoints verify hamlet-gru
+      charrnn checkpoints verify mailed.safetensors
+    """
+    from charrnn import runs
+    from charrnn.checkpoints import read_checkpoint, read_resume, resume_path
+    from charrnn.errors import CheckpointError
+
+    bad = 0
+    for path in runs.select(checkpoints, checkpoint_dir):
+        try:
+            record = read_checkpoint(path).record
+            parts = "model"
+            if resume_path(path).exists():
+                read_resume(path, record)
+                parts = "model and resume file"
+            console.say(f"{path}: whole ({parts})")
+        except CheckpointError as error:
+            bad += 1
+            console.say(console.one_line(error.message))
+    if bad:
+        raise DamagedError(
+            f"{bad} damaged", "charrnn train --resume goes on from the newest whole checkpoint"
+        )
+
+
+@app.command(cls=Command)
+def prune(
+    run_names: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Runs (default: every one).")
+    ] = None,
+    keep: Annotated[int, option("--keep", "Kept besides the best and the newest.")] = 0,
+    yes: Annotated[bool, option("--yes", "Do not ask.")] = False,
+    checkpoint_dir: CheckpointDir = CHECKPOINTS,
+) -> None:
+    """Remove all but the best and the newest checkpoints of runs.
+
+    \b
+    Examples:
+      charrnn checkpoints prune
+      charrnn checkpoints prune hamlet-gru --keep 3 --yes
+    """
+    if keep < 0:
+        raise UsageError(f"--keep {keep}: must be at least 0")
+
+    from charrnn import runs
+    from charrnn.files import locked
+
+    for run in runs.select_runs(run_names, checkpoint_dir):
+        doomed = runs.prune(run, keep, dry_run=True)
+        if not doomed:
+            continue
+        size = sum(path.stat().st_size for path in doomed)
+        question = f"{run}: remove {len(doomed)} files ({console.number(size)}B)?"
+        if not yes and not console.confirm(question):
+            console.notice(f"{run}: nothing removed (--yes removes without asking)")
+            continue
+        with locked(run / runs.LOCK_FILE, str(run)):
+            removed = runs.prune(run, keep)
+        console.say(f"{run}: removed {len(removed)} files ({console.number(size)}B)")

@@ -1,0 +1,176 @@
+"""charrnn evaluate: checkpoints to scores."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from charrnn import console
+from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet, option
+from charrnn.errors import UsageError
+
+SPLITS = ("val", "test", "train")
+
+
+def evaluate(
+    checkpoints: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files, runs' directories or names (default: the run written last)."),
+    ] = None,
+    text: Annotated[Path | None, option("--text", "Score this file instead.")] = None,
+    split: Annotated[str, option("--split", "Of its corpus: val, test or train.")] = "val",
+    corpus: Annotated[
+        list[Path] | None,
+        option("--corpus", "Where the corpus is, if it has moved (repeatable)."),
+    ] = None,
+    exact: Annotated[
+        bool, option("--exact", "Read the text as one stream: slower, no cuts.")
+    ] = False,
+    losses: Annotated[
+        Path | None, option("--losses", "Write each character's loss (nats) to a .npy file.")
+    ] = None,
+    threads: Annotated[
+        int | None, option("--threads", "Default: the processors there are.")
+    ] = None,
+    checkpoint_dir: CheckpointDir = CHECKPOINTS,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score checkpoints on held-out text.
+
+    \b
+    Examples:
+      charrnn evaluate
+      charrnn evaluate hamlet-gru hamlet-lstm
+      charrnn evaluate hamlet-gru --text macbeth.txt --json
+      charrnn evaluate hamlet-gru --split test --exact
+
+    Each character is scored once, from all that stands before it: in 32 stretches, each
+    entered after reading the 512 characters before it, or with --exact in one.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"--split {split}: must be one of {', '.join(SPLITS)}")
+    if losses is not None and len(checkpoints or []) > 1:
+        raise UsageError("--losses: give one checkpoint")
+    if threads is not None and threads < 1:
+        raise UsageError(f"--threads {threads}: must be at least 1")
+
+    from charrnn import runs
+
+    rows = []
+    references: list[str | None] = list(checkpoints or [])
+    for reference in references or [None]:
+        path = runs.find(reference, checkpoint_dir)
+        if reference is None and not quiet:
+            console.notice(f"checkpoint {path}")
+        result = _score(path, text, split, corpus, exact, losses, threads, quiet)
+        rows.append(result)
+        if json:
+            console.say_json(result)
+    if not json:
+        _show(rows)
+
+
+def _score(
+    path: Path,
+    text: Path | None,
+    split: str,
+    corpus: list[Path] | None,
+    exact: bool,
+    losses: Path | None,
+    threads: int | None,
+    quiet: bool,
+) -> dict[str, Any]:
+    """A checkpoint's score on a text, by the names of `--json`."""
+    import io
+
+    import numpy as np
+    import torch
+
+    from charrnn import evaluation, heldout, machine
+    from charrnn.checkpoints import read_checkpoint
+    from charrnn.files import write_file
+    from charrnn.model import CharacterModel
+    from charrnn.texts import read_text
+
+    torch.set_num_threads(threads or machine.processors())
+    record, weights = read_checkpoint(path)
+    if text is not None:
+        read = read_text(text)
+        characters, what = read.characters, str(text)
+        if read.sha256 in {file["sha256"] for file in record.corpus["files"]}:
+            console.warn(f"{text} is the text this model was trained on")
+    else:
+        characters, remark = heldout.split_text(path, record, split, corpus)
+        what = split
+        if remark:
+            console.warn(remark)
+    vocabulary = record.vocabulary
+    model = CharacterModel(record.settings, len(vocabulary))
+    model.load(weights)
+    ids = vocabulary.encode(characters)
+    each = np.zeros(len(ids), dtype=np.float32) if losses is not None else None
+    trained_on = int(record.corpus["splits"]["train"]["end"])
+    with console.progress(len(ids), "char", quiet=quiet) as bar:
+        score = evaluation.score(
+            model,
+            ids,
+            start=vocabulary.start,
+            byte_count=len(characters.encode()),
+            escape=evaluation.escape_probability(len(vocabulary), trained_on),
+            exact=exact,
+            losses=each,
+            scored=bar.update,
+        )
+    if score.unknown and not quiet:
+        console.warn(
+            f"{score.unknown:,} characters were never seen in training; each pays for being "
+            "unknown and for which one it was"
+        )
+    if losses is not None and each is not None:
+        stream = io.BytesIO()
+        np.save(stream, each, allow_pickle=False)
+        write_file(losses, stream.getvalue())
+    return {
+        "run": path.parent.name,
+        "checkpoint": str(path),
+        "step": record.step,
+        "split": what,
+        "exact": exact,
+        "unknown": score.unknown,
+        **score.to_json(),
+    }
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    if len(rows) == 1:
+        console.show_facts(_facts(rows[0]))
+        return
+    console.show_table(
+        ["run", "step", "on", "nats/char", "bits/char", "perplexity", "accuracy"],
+        [
+            [
+                row["run"],
+                f"{row['step']:,}",
+                row["split"],
+                f"{row['nats_per_char']:.4f}",
+                f"{row['bits_per_char']:.4f}",
+                f"{row['perplexity']:.3f}",
+                f"{row['accuracy']:.1%}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
+    reading = "as one stream" if row["exact"] else "in 32 stretches, each entered warm"
+    return [
+        ("checkpoint", row["checkpoint"]),
+        ("scored on", f"{row['split']}, {row['characters']:,} characters, read {reading}"),
+        ("nats/char", f"{row['nats_per_char']:.4f}"),
+        ("bits/char", f"{row['bits_per_char']:.4f}"),
+        ("bits/byte", f"{row['bits_per_byte']:.4f}"),
+        ("perplexity", f"{row['perplexity']:.3f}  (letters it hesitates between)"),
+        ("accuracy", f"{row['accuracy']:.1%}  (its first guess is right)"),
+    ]

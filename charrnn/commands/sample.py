@@ -1,0 +1,153 @@
+"""charrnn sample: a checkpoint to text."""
+
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from charrnn import console
+from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet, option
+from charrnn.errors import UsageError
+from charrnn.settings import SamplingSettings
+
+_TEXT, _CHARACTERS, _OUTPUT = "What it goes on from", "How characters are drawn", "Output"
+
+
+def sample(
+    checkpoint: Annotated[
+        str | None,
+        typer.Argument(help="A file, a run's directory or name (default: the run written last)."),
+    ] = None,
+    prompt: Annotated[str | None, option("--prompt", "A text to go on from.", _TEXT)] = None,
+    prompt_file: Annotated[
+        str | None, option("--prompt-file", "A file to go on from; - is stdin.", _TEXT)
+    ] = None,
+    unknown: Annotated[
+        str, option("--unknown", "Characters the model never saw: error or skip.", _TEXT)
+    ] = "error",
+    length: Annotated[int, option("--length", "New characters.", _CHARACTERS)] = 500,
+    temperature: Annotated[
+        float, option("--temperature", "0 takes the likeliest; below 1 is safer.", _CHARACTERS)
+    ] = 1.0,
+    top_k: Annotated[
+        int, option("--top-k", "Only the k likeliest characters; 0: all.", _CHARACTERS)
+    ] = 0,
+    top_p: Annotated[
+        float, option("--top-p", "Only the likeliest that make up this share.", _CHARACTERS)
+    ] = 1.0,
+    min_p: Annotated[
+        float, option("--min-p", "Only those with this share of the likeliest.", _CHARACTERS)
+    ] = 0.0,
+    stop: Annotated[
+        list[str] | None, option("--stop", "End before this text (repeatable).", _CHARACTERS)
+    ] = None,
+    seed: Annotated[
+        int | None, option("--seed", "Drawn, and told, if left out.", _CHARACTERS)
+    ] = None,
+    num_samples: Annotated[int, option("--num-samples", "Samples to write.", _OUTPUT)] = 1,
+    echo: Annotated[
+        bool | None,
+        typer.Option(
+            "--echo/--no-echo",
+            help="Show the prompt first (default: on a terminal).",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A file to write to, whole or not at all.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    checkpoint_dir: CheckpointDir = CHECKPOINTS,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write text from a checkpoint.
+
+    \b
+    Examples:
+      charrnn sample
+      charrnn sample hamlet-gru --temperature 0.8 --length 2000
+      charrnn sample hamlet-gru --prompt "To be" --seed 7 --echo
+      charrnn sample hamlet-gru --num-samples 10 --stop $'\\n\\n' --json > samples.jsonl
+      fortune | charrnn sample hamlet-gru --prompt-file - | head -n 5
+
+    Temperature, --top-k, --top-p and --min-p apply in that order.
+    """
+    settings = SamplingSettings(length, temperature, top_k, top_p, min_p, tuple(stop or ()))
+    if num_samples < 1:
+        raise UsageError(f"--num-samples {num_samples}: must be at least 1")
+    if unknown not in ("error", "skip"):
+        raise UsageError(f"--unknown {unknown}: must be error or skip")
+    if prompt is not None and prompt_file is not None:
+        raise UsageError("--prompt and --prompt-file: give one of them")
+    if seed is not None and seed < 0:
+        raise UsageError(f"--seed {seed}: must be at least 0")
+
+    from charrnn import runs
+    from charrnn.checkpoints import read_checkpoint
+    from charrnn.sampling import Sampler
+
+    path = runs.find(checkpoint, checkpoint_dir)
+    if checkpoint is None and not quiet:
+        console.notice(f"checkpoint {path}")
+    record, weights = read_checkpoint(path)
+    if seed is None:
+        seed = secrets.randbelow(2**31)
+        if not quiet:
+            console.notice(f"seed {seed}")
+    if prompt_file is not None:
+        prompt = _read_prompt(prompt_file)
+    prompt = prompt or ""
+    if unknown == "skip":
+        prompt = "".join(c for c in prompt if c in record.vocabulary)
+    sampler = Sampler(record.settings, record.vocabulary, weights)
+    state = sampler.read_prompt(prompt)
+    if echo is None:
+        echo = output is None and sys.stdout.isatty()
+
+    def pieces() -> Iterator[str]:
+        for number in range(num_samples):
+            characters = sampler.sample(state, settings, seed=seed, number=number)
+            if json:
+                yield console.json_line(
+                    {
+                        "checkpoint": str(path),
+                        "step": record.step,
+                        "seed": seed,
+                        "number": number,
+                        "prompt": prompt,
+                        "text": "".join(characters),
+                    }
+                )
+                continue
+            if echo:
+                yield prompt
+            yield from characters
+            yield "\n"
+
+    if output is not None:
+        from charrnn.files import write_file
+
+        write_file(output, "".join(pieces()).encode())
+        return
+    for piece in pieces():
+        console.write(piece)
+
+
+def _read_prompt(name: str) -> str:
+    """The text of --prompt-file, without the line end that ends it."""
+    from charrnn.texts import decode, read_text
+
+    if name == "-":
+        text = decode(Path("stdin"), sys.stdin.buffer.read()).characters
+    else:
+        text = read_text(Path(name)).characters
+    return text.removesuffix("\n")

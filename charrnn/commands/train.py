@@ -1,0 +1,399 @@
+"""charrnn train: a corpus to a model."""
+
+import dataclasses
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from charrnn import console
+from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet, option
+from charrnn.errors import RunError, StoppedError, UsageError
+from charrnn.settings import ModelSettings, TrainingSettings
+
+if TYPE_CHECKING:
+    from charrnn.corpus import Corpus
+    from charrnn.planning import Plan
+    from charrnn.runs import RunRecord
+    from charrnn.session import Session
+    from charrnn.signals import StopSignals
+
+_MODEL, _TRAINING, _BUDGET = "Model", "Training", "How long (one of)"
+_HELD_OUT, _MACHINE, _RUN = "Held-out text", "Machine", "The run"
+
+Paths = list[Path]
+
+
+def train(
+    corpus: Annotated[
+        Paths | None, typer.Argument(help="Text files (UTF-8), read one after the other.")
+    ] = None,
+    model: Annotated[str | None, option("--model", "rnn, lstm or gru (default).", _MODEL)] = None,
+    hidden_size: Annotated[
+        int | None, option("--hidden-size", "Hidden units of a layer.", _MODEL)
+    ] = None,
+    layers: Annotated[
+        int | None, option("--layers", "Recurrent layers (default 2).", _MODEL)
+    ] = None,
+    embedding_size: Annotated[
+        int | None,
+        option("--embedding-size", "Numbers a character is read as (default 64).", _MODEL),
+    ] = None,
+    nonlinearity: Annotated[
+        str | None, option("--nonlinearity", "Of the rnn: tanh (default) or relu.", _MODEL)
+    ] = None,
+    minutes: Annotated[
+        float | None, option("--minutes", "Wall clock (default 10), turned into steps.", _BUDGET)
+    ] = None,
+    epochs: Annotated[float | None, option("--epochs", "Times the text is read.", _BUDGET)] = None,
+    steps: Annotated[int | None, option("--steps", "Batches.", _BUDGET)] = None,
+    seq_length: Annotated[
+        int | None, option("--seq-length", "Characters a gradient reaches back.", _TRAINING)
+    ] = None,
+    batch_size: Annotated[
+        int | None, option("--batch-size", "Streams of text read side by side.", _TRAINING)
+    ] = None,
+    learning_rate: Annotated[
+        float | None, option("--learning-rate", "The highest of the schedule.", _TRAINING)
+    ] = None,
+    dropout: Annotated[
+        float | None, option("--dropout", "Share of outputs set to zero (default 0).", _TRAINING)
+    ] = None,
+    weight_decay: Annotated[
+        float | None, option("--weight-decay", "Decay of the matrices (default 0.1).", _TRAINING)
+    ] = None,
+    clip: Annotated[
+        float | None, option("--clip", "Largest gradient norm (default 1); 0: any.", _TRAINING)
+    ] = None,
+    weight_init: Annotated[
+        str | None,
+        option("--weight-init", "orthogonal (default), xavier, he or normal.", _TRAINING),
+    ] = None,
+    forget_bias: Annotated[
+        float | None, option("--forget-bias", "Of the lstm, at first (default 1).", _TRAINING)
+    ] = None,
+    seed: Annotated[
+        int | None, option("--seed", "All that is random follows from it (default 0).", _TRAINING)
+    ] = None,
+    val_frac: Annotated[
+        float | None, option("--val-frac", "Share off the end (default 0.1).", _HELD_OUT)
+    ] = None,
+    val_file: Annotated[
+        Path | None, option("--val-file", "A file held out instead.", _HELD_OUT)
+    ] = None,
+    test_frac: Annotated[
+        float | None, option("--test-frac", "Share kept for a last test (default 0).", _HELD_OUT)
+    ] = None,
+    test_file: Annotated[
+        Path | None, option("--test-file", "A file kept for it instead.", _HELD_OUT)
+    ] = None,
+    precision: Annotated[
+        str | None, option("--precision", "Of products: auto (default), fp32 or bf16.", _MACHINE)
+    ] = None,
+    device: Annotated[
+        str | None, option("--device", "auto (default), cpu, cuda or mps.", _MACHINE)
+    ] = None,
+    threads: Annotated[
+        int | None, option("--threads", "Default: the processors there are.", _MACHINE)
+    ] = None,
+    name: Annotated[
+        str | None, option("--name", "Default: the corpus and the model.", _RUN)
+    ] = None,
+    checkpoint_dir: CheckpointDir = CHECKPOINTS,
+    checkpoint_steps: Annotated[
+        int | None, option("--checkpoint-steps", "Steps between two checkpoints.", _RUN)
+    ] = None,
+    keep: Annotated[
+        int | None, option("--keep", "Checkpoints kept besides best and newest (default 1).", _RUN)
+    ] = None,
+    resume: Annotated[
+        bool, option("--resume", "Start the run, go on with it, or report it.", _RUN)
+    ] = False,
+    overwrite: Annotated[
+        bool, option("--overwrite", "Move a run of this name aside.", _RUN)
+    ] = False,
+    dry_run: Annotated[
+        bool, option("--dry-run", "Print the choice as one whole command and stop.", _RUN)
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a model on text.
+
+    \b
+    Examples:
+      charrnn train hamlet.txt
+      charrnn train hamlet.txt --model lstm --hidden-size 512 --minutes 60
+      charrnn train part1.txt part2.txt --epochs 10 --dropout 0.2 --name both
+      charrnn train hamlet.txt --name night --resume     # one line for a queue
+      charrnn train hamlet.txt --dry-run                 # what would be done
+
+    What is left out is chosen to fit the text.
+    """
+    given = {flag: value for flag, value in locals().items() if value is not None}
+    ModelSettings(**_named(given, ModelSettings))  # before anything is read
+    TrainingSettings(**_named(given, TrainingSettings))
+
+    from charrnn import runs
+    from charrnn.files import locked
+    from charrnn.schedule import Budget
+    from charrnn.signals import StopSignals
+
+    limits: dict[str, Any] = {
+        unit: given[unit] for unit in ("epochs", "steps", "minutes") if unit in given
+    }
+    budget = Budget(**limits) if limits else None
+    if name is not None:
+        runs.check_name(name)
+    if not corpus and not (resume and name):
+        raise UsageError("no corpus given", "charrnn train FILE.txt")
+    run = checkpoint_dir / (name or runs.default_name((corpus or [])[0], model or "gru"))
+    with StopSignals() as stop:
+        record = runs.read_run(run) if resume else None
+        if record is not None:
+            _check_same(run.name, record, given, limits)
+            with locked(run / runs.LOCK_FILE, str(run)):
+                _go_on(run, record, threads, stop, quiet)
+        else:
+            text = _read(corpus or [], given)
+            plan = _plan(text, budget, given, quiet)
+            command = _command(corpus or [], plan, given, run.name)
+            if dry_run:
+                console.say(command)
+                return
+            run = _claim(run, numbered=name is None, resume=resume, overwrite=overwrite)
+            with locked(run / runs.LOCK_FILE, str(run)):
+                try:
+                    _begin(run, text, plan, command, given, stop, quiet)
+                finally:
+                    runs.abandon(run)  # what was not begun leaves no trace
+    if json:
+        console.say_json(_result(run))
+    elif not quiet:
+        _show_verdict(run)
+
+
+def _named(given: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """The flags that settings of a kind have; "auto" leaves its one to the machine."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {name: given[name] for name in given if name in names and given[name] != "auto"}
+
+
+def _read(paths: list[Path], given: Mapping[str, Any]) -> "Corpus":
+    from charrnn.corpus import read_corpus
+
+    return read_corpus(
+        paths,
+        val_fraction=given.get("val_frac", 0.1),
+        test_fraction=given.get("test_frac", 0.0),
+        val_file=given.get("val_file"),
+        test_file=given.get("test_file"),
+    )
+
+
+def _plan(text: "Corpus", budget: Any, given: Mapping[str, Any], quiet: bool) -> "Plan":
+    """What the run will be, said on stderr before it is begun."""
+    from charrnn import machine, planning
+
+    device = machine.choose_device(given.get("device", "auto"))
+    settled = {
+        "device": device,
+        "precision": machine.choose_precision(given.get("precision", "auto"), device),
+        "threads": given.get("threads", machine.processors()),
+    }
+    characters = len(text.ids["train"])
+    plan = planning.plan(
+        characters=characters,
+        budget=budget,
+        model=_named(given, ModelSettings),
+        training=_named(given, TrainingSettings) | settled,
+    )
+    if not quiet:
+        for line in planning.describe(plan, text):
+            console.notice(line)
+    return plan
+
+
+def _command(paths: list[Path], plan: "Plan", given: Mapping[str, Any], name: str) -> str:
+    """The run as one fully explicit command."""
+    from charrnn import planning
+
+    held_out = []
+    for split, share in ("val", 0.1), ("test", 0.0):
+        file = given.get(f"{split}_file")
+        fraction = given.get(f"{split}_frac", share)
+        held_out += [f"--{split}-file", str(file)] if file else [f"--{split}-frac", f"{fraction}"]
+    if "checkpoint_steps" in given:
+        held_out += ["--checkpoint-steps", str(given["checkpoint_steps"])]
+    return planning.explicit_command(paths, plan, ["--name", name, *held_out])
+
+
+def _claim(run: Path, *, numbered: bool, resume: bool, overwrite: bool) -> Path:
+    from charrnn import runs
+    from charrnn.files import is_locked
+
+    if overwrite and run.is_dir():
+        if is_locked(run / runs.LOCK_FILE):
+            raise RunError(f"{run}: is being trained at this moment", "give another --name")
+        console.notice(f"the old run is moved aside to {runs.set_aside(run)}")
+    if (
+        resume and run.is_dir() and runs.is_unused(run)
+    ):  # claimed by a process that died before it began
+        return run
+    return runs.claim(run.parent, run.name, numbered=numbered and not resume)
+
+
+def _begin(
+    run: Path,
+    text: "Corpus",
+    plan: "Plan",
+    command: str,
+    given: Mapping[str, Any],
+    stop: "StopSignals",
+    quiet: bool,
+) -> None:
+    from charrnn import session
+
+    _watch(
+        session.begin(
+            run,
+            text,
+            plan,
+            command=command,
+            checkpoint_steps=given.get("checkpoint_steps"),
+            fractions=(given.get("val_frac", 0.1), given.get("test_frac", 0.0)),
+        ),
+        stop,
+        quiet,
+    )
+
+
+def _go_on(
+    run: Path, record: "RunRecord", threads: int | None, stop: "StopSignals", quiet: bool
+) -> None:
+    """Train on from the newest checkpoint, unless the run is finished."""
+    from charrnn import runs
+
+    done = runs.model_files(run)
+    if done and runs.step_of(done[-1]) >= record.schedule.steps:
+        return
+    from charrnn import session
+
+    settings = dataclasses.replace(record.training, threads=threads or record.training.threads)
+    resumed = session.go_on(
+        run, record, settings=settings, skipped=lambda error: console.warn(error.message)
+    )
+    if not quiet:
+        console.notice(f"{run}: going on from step {resumed.state.step:,}")
+    if settings.threads != record.training.threads:
+        console.warn(
+            f"begun with {record.training.threads} threads, going on with {settings.threads}: "
+            "the end may differ in the last digits"
+        )
+    _watch(resumed, stop, quiet)
+
+
+def _check_same(
+    name: str, record: "RunRecord", given: Mapping[str, Any], limits: Mapping[str, Any]
+) -> None:
+    """Raise UsageError where a flag contradicts what the run was begun with."""
+    recorded = {
+        **dataclasses.asdict(record.model),
+        **dataclasses.asdict(record.training),
+        **{f"{split}_file": Path(path) for split, path in record.held_out_paths.items()},
+        "val_frac": record.val_fraction,
+        "test_frac": record.test_fraction,
+        "corpus": [Path(path) for path in record.paths],
+    }
+    for free in "threads", "keep":
+        del recorded[free]
+    asked = {k: _absolute(v) for k, v in given.items() if k in recorded and v != "auto"}
+    different = [flag for flag, value in asked.items() if value != recorded[flag]]
+    if limits and limits != record.budget:
+        different += list(limits)
+    if different:
+        flag = different[0]
+        was = recorded.get(flag, record.budget.get(flag, "another budget"))
+        shown = "the corpus" if flag == "corpus" else f"--{flag.replace('_', '-')}"
+        raise UsageError(
+            f"{name} was begun with {was} for {shown}",
+            f"leave {shown} out to go on with it, or give another --name",
+        )
+
+
+def _absolute(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_absolute(item) for item in value]
+    return value.absolute() if isinstance(value, Path) else value
+
+
+def _watch(session: "Session", stop: "StopSignals", quiet: bool) -> None:
+    """Train, showing what happens; raises StoppedError when a signal ended it."""
+    from charrnn import dashboard, training
+
+    with dashboard.display(session, quiet) as shown:
+        stop.training = True
+        for event in training.train(
+            session.state,
+            session.corpus,
+            session.settings,
+            session.schedule,
+            session.run,
+            stop=stop,
+        ):
+            shown.show(event)
+    if stop.received is not None:
+        raise StoppedError(
+            stop.received,
+            f"{session.run}: stopped at step {session.state.step:,} of "
+            f"{session.schedule.steps:,}, everything saved",
+            "go on with: charrnn train --resume "
+            f"--name {shlex.quote(session.run.name)} "
+            f"--checkpoint-dir {shlex.quote(str(session.run.parent))}",
+        )
+
+
+def _result(run: Path) -> dict[str, Any]:
+    """What a finished run came to, by the names of `--json`."""
+    from charrnn import runs
+    from charrnn.checkpoints import read_record
+
+    record, best = runs.read_run(run), runs.find(str(run), run.parent)
+    assert record is not None
+    header, lines = read_record(best), runs.read_metrics(run)
+    seconds = lines[-1]["seconds"] if lines else 0.0
+    trained = record.schedule.steps * record.training.seq_length * record.training.batch_size
+    return {
+        "run": run.name,
+        "checkpoint": str(best),
+        "step": header.step,
+        "steps": record.schedule.steps,
+        "model": header.settings.model,
+        "parameters": header.parameters,
+        "seed": record.training.seed,
+        "seconds": seconds,
+        "characters_per_second": trained / seconds if seconds else 0.0,
+        "split": "val" if "val" in header.scores else "train",
+        "train_nats_per_char": header.scores.get("train", {}).get("nats_per_char"),
+        **header.scores.get("val", {}),
+    }
+
+
+def _show_verdict(run: Path) -> None:
+    from charrnn import runs, verdict
+
+    record = runs.read_run(run)
+    assert record is not None
+    own = record.held_out_paths.get("val")
+    start, end = (record.corpus["splits"]["val"][edge] for edge in ("start", "end"))
+    held_out = Path(own).name if own else f"the last {record.val_fraction:.0%} of the corpus"
+    sentences = verdict.sentences(
+        _result(run),
+        [line for line in runs.read_metrics(run) if line["kind"] == "evaluation"],
+        f"{held_out} ({end - start:,} characters)",
+    )
+    console.say()
+    for sentence in sentences:
+        console.say_wrapped(sentence)

@@ -1,0 +1,204 @@
+"""Streams, colour, tables: what the commands say, drawn in one place.
+
+What was asked for goes to stdout; progress, notices and errors go to stderr. Colour and
+bars appear on a terminal alone, and not under NO_COLOR or TERM=dumb. Rich and tqdm are
+imported by what draws with them, so that help and samples start without them.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from charrnn.errors import CharrnnError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from tqdm import tqdm
+
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+
+
+def use_utf8() -> None:
+    """Make the standard streams UTF-8, whatever the locale says."""
+    for stream in sys.stdin, sys.stdout, sys.stderr:
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person reads the stream on a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "") != "dumb"
+
+
+def width() -> int:
+    """The columns there are to write in; 80 where nobody says."""
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+class PipeClosed(Exception):  # noqa: N818
+    """Whoever read our output has had enough, as `head` does: a reason to end, not a failure."""
+
+
+def write(text: str) -> None:
+    """Write generated text to stdout, raw, at once on a terminal and by lines when piped.
+
+    Raises PipeClosed where nobody reads any more.
+    """
+    try:
+        sys.stdout.write(text)
+        if sys.stdout.isatty() or "\n" in text:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise PipeClosed from None
+
+
+def say(line: str = "") -> None:
+    """Write a line of what was asked for to stdout; raises PipeClosed."""
+    write(line + "\n")
+
+
+def say_wrapped(sentence: str) -> None:
+    """Write a sentence to stdout, wrapped to the terminal's width (at most 100)."""
+    import textwrap
+
+    say(textwrap.fill(sentence, min(100, width()), break_long_words=False, break_on_hyphens=False))
+
+
+def say_json(value: dict[str, Any]) -> None:
+    """Write one JSON object as a line to stdout."""
+    write(json_line(value))
+
+
+def json_line(value: dict[str, Any]) -> str:
+    """One JSON object as a line."""
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+def notice(line: str) -> None:
+    """Write a line beside the point to stderr, dim on a terminal."""
+    _to_stderr(line, "2")
+
+
+def warn(line: str) -> None:
+    """Write a warning to stderr."""
+    _to_stderr(f"warning: {line}", "33")
+
+
+def show_error(error: CharrnnError) -> None:
+    """Write an error to stderr: one line saying what and where, then the hint."""
+    _to_stderr(f"charrnn: {one_line(error.message)}", "31")
+    if error.hint:
+        _to_stderr(f"hint: {one_line(error.hint)}", "2")
+
+
+def one_line(text: str) -> str:
+    """Text without line ends or control characters, safe to show on a terminal."""
+    return text.translate(_ESCAPES)
+
+
+def _to_stderr(line: str, style: str) -> None:
+    coloured = is_terminal(sys.stderr) and not os.environ.get("NO_COLOR")
+    sys.stderr.write(f"\x1b[{style}m{line}\x1b[0m\n" if coloured else line + "\n")
+    sys.stderr.flush()
+
+
+def rich_console(stream: TextIO) -> "Console":
+    """A Rich console on a stream: plain and 80 wide or more where no terminal is."""
+    from rich.console import Console
+
+    return Console(
+        file=stream,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        force_terminal=is_terminal(stream),
+        width=None if stream.isatty() else max(80, width()),
+    )
+
+
+def show_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table to stdout: the first column left and folded, figures right and whole."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for number, header in enumerate(headers):
+        if number == 0:
+            table.add_column(header, overflow="fold", min_width=12)
+        else:
+            table.add_column(header, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(one_line(cell)) for cell in row))
+    _say_drawn(table)
+
+
+def show_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Write names and values to stdout, a line each, the values aligned and wrapped."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(Text(name, style="dim"), Text(one_line(value)))
+    _say_drawn(table)
+
+
+def _say_drawn(drawing: Any) -> None:
+    # Drawn first and written after: Rich would end the program where a pipe closes.
+    console = rich_console(sys.stdout)
+    with console.capture() as capture:
+        console.print(drawing)
+    for line in capture.get().rstrip("\n").split("\n"):
+        say(line.rstrip())
+
+
+def progress(total: int, unit: str, *, quiet: bool = False) -> "tqdm[Any]":
+    """A tqdm bar on stderr, for what takes longer than a blink; none off a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(
+        total=total,
+        unit=unit,
+        unit_scale=True,
+        leave=False,
+        delay=0.5,
+        dynamic_ncols=True,
+        disable=quiet or not is_terminal(sys.stderr),
+        file=sys.stderr,
+    )
+
+
+def confirm(question: str) -> bool:
+    """Ask on the terminal; no without one."""
+    if not sys.stdin.isatty():
+        return False
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def number(value: float) -> str:
+    """A count a person can read at a glance: 950, 12.3k, 4.1M."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            scale = 1e3 if unit == "k" else limit
+            return f"{value / scale:.1f}{unit}"
+    return f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """A time a person can read at a glance: 8s, 2m 05s, 3h 20m, 4d 02h."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3_600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    if whole < 86_400:
+        return f"{whole // 3_600}h {whole % 3_600 // 60:02d}m"
+    return f"{whole // 86_400}d {whole % 86_400 // 3_600:02d}h"

@@ -1,0 +1,288 @@
+"""What a person sees while a model trains: a live picture, or a line a report."""
+
+import itertools
+import math
+import sys
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from charrnn import console
+from charrnn.corpus import windows_per_epoch
+from charrnn.sampling import Sampler
+from charrnn.schedule import Schedule
+from charrnn.session import Session
+from charrnn.settings import SamplingSettings
+from charrnn.training import Evaluated, Event, Progressed, Reported, Saved, Stopped
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+
+_SPARKS = "▁▂▃▄▅▆▇█"
+_LN2 = math.log(2.0)
+
+
+class Display:
+    """Told of events, shows nothing; a context, for the displays that need one."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        return None
+
+    def show(self, event: Event) -> None:
+        """Show an event."""
+
+
+def display(session: Session, quiet: bool) -> Display:
+    """The display that fits: the live one on a terminal, lines elsewhere."""
+    if quiet:
+        return Display()
+    if console.is_terminal(sys.stderr):
+        return Dashboard(session)
+    return Lines(session.schedule)
+
+
+class Lines(Display):
+    """One plain line a report and an evaluation, on stderr, without control characters."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self._left = TimeLeft(schedule.steps)
+
+    def show(self, event: Event) -> None:
+        """Write a line where the event is worth one."""
+        if isinstance(event, Progressed):
+            self._left.step(event.step)
+            return
+        if isinstance(event, Saved):
+            return
+        place = f"step {event.step:,}/{self._schedule.steps:,}"
+        if isinstance(event, Stopped):
+            console.notice(f"{place}  stopped, everything saved")
+            return
+        place += f"  epoch {event.epoch:.2f}"
+        if isinstance(event, Reported):
+            speed = f"{console.number(event.characters_per_second)} chars/s"
+            measures = _measures(event.train_nats_per_char)
+            console.notice(f"{place}  train     {measures}  {speed}  {self._left}".rstrip())
+        elif event.score is not None:
+            console.notice(f"{place}  held out  {_measures(event.score.nats_per_char)}  saved")
+
+
+class TimeLeft:
+    """How long the remaining steps will take, by those since the last look back."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._began: tuple[int, float] | None = None
+        self._now = (0, 0.0)
+
+    def step(self, step: int) -> None:
+        """Take note that `step` steps are done."""
+        self._now = (step, time.monotonic())
+        if self._began is None:
+            self._began = self._now
+
+    def __str__(self) -> str:
+        if self._began is None or self._now[0] == self._began[0]:
+            return ""
+        rate = (self._now[1] - self._began[1]) / (self._now[0] - self._began[0])
+        return f"{console.duration(rate * (self._steps - self._now[0]))} left"
+
+
+@dataclass
+class _Seen:
+    """The latest of everything that is shown."""
+
+    step: int = 0
+    epoch: float = 0.0
+    reported: Reported | None = None
+    evaluated: Evaluated | None = None
+    best: tuple[float, int] | None = None
+    sample: str = ""
+
+
+class Dashboard(Display):
+    """The live picture on a terminal, drawn by the training thread alone."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._schedule = schedule = session.schedule
+        self._epoch_steps = windows_per_epoch(
+            len(session.corpus.ids["train"]),
+            session.settings.seq_length,
+            session.settings.batch_size,
+        )
+        self._seen = _Seen()
+        self._losses: list[float] = []
+        self._left = TimeLeft(schedule.steps)
+        self._drawn = 0.0
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        from rich.live import Live
+
+        # No refreshing thread: on a small machine it would hold up the threads that compute.
+        self._live = Live(
+            self._picture(),
+            console=console.rich_console(sys.stderr),
+            auto_refresh=False,
+            vertical_overflow="crop",
+        )
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.update(self._picture(), refresh=True)
+            self._live.stop()
+
+    def show(self, event: Event) -> None:
+        """Take an event into the picture, drawn about four times a second."""
+        seen = self._seen
+        if isinstance(event, Progressed):
+            seen.step = event.step
+            seen.epoch = event.step / self._epoch_steps
+            self._left.step(event.step)
+        elif isinstance(event, Reported):
+            seen.reported = event
+            self._losses.append(event.train_nats_per_char)
+        elif isinstance(event, Evaluated):
+            seen.evaluated = event
+            if event.score and (seen.best is None or event.score.nats_per_char < seen.best[0]):
+                seen.best = (event.score.nats_per_char, event.step)
+            seen.sample = self._fresh_sample()
+        if time.monotonic() - self._drawn > 0.25:
+            self._draw()
+
+    def _fresh_sample(self) -> str:
+        model, corpus = self._session.state.model, self._session.corpus
+        sampler = Sampler(model.settings, corpus.vocabulary, model.arrays())
+        settings = SamplingSettings(length=240, temperature=0.8)
+        return "".join(sampler.sample(sampler.read_prompt(""), settings, seed=self._seen.step))
+
+    def _draw(self) -> None:
+        self._drawn = time.monotonic()
+        if self._live is not None:
+            self._live.update(self._picture(), refresh=True)
+
+    def _picture(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.text import Text
+
+        settings = self._session.state.model.settings
+        title = (
+            f"{self._session.run.name}: {settings.layers} x {settings.hidden_size} "
+            f"{settings.model} on {self._session.corpus.texts[0].path.name}"
+        )
+        parts: list[RenderableType] = [Text(console.one_line(title), style="bold")]
+        parts += [self._bars(), Text(), self._numbers()]
+        if self._seen.sample:
+            parts += [Text(), self._sample_panel()]
+        return Group(*parts)
+
+    def _bars(self) -> "RenderableType":
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        seen, steps = self._seen, self._schedule.steps
+        rows = Table.grid(padding=(0, 1), expand=True)
+        rows.add_column(no_wrap=True, style="dim", width=6)
+        rows.add_column(ratio=1)
+        rows.add_column(no_wrap=True, justify="right", width=31)
+        rows.add_row(
+            "run",
+            ProgressBar(total=steps, completed=seen.step),
+            Text(f"step {seen.step:,}/{steps:,}  {self._left or '...'}"),
+        )
+        of_run = steps / self._epoch_steps
+        rows.add_row(
+            "epoch",
+            ProgressBar(total=1.0, completed=seen.epoch % 1.0),
+            Text(f"{seen.epoch:.2f} of {of_run:.1f}"),
+        )
+        return rows
+
+    def _numbers(self) -> "RenderableType":
+        from rich.table import Table
+        from rich.text import Text
+
+        seen = self._seen
+        train = seen.reported.train_nats_per_char if seen.reported else None
+        score = seen.evaluated.score if seen.evaluated else None
+        held_out = score.nats_per_char if score else None
+        rows = Table.grid(padding=(0, 2))
+        rows.add_column(no_wrap=True, style="dim")
+        rows.add_column(no_wrap=True, justify="right", min_width=8)
+        rows.add_column(no_wrap=True, justify="right", min_width=8)
+        rows.add_column(no_wrap=True, overflow="crop")
+        rows.add_row("", Text("train", style="dim"), Text("held out", style="dim"))
+        sparks = Text(sparkline(self._losses, 24), style="cyan")
+        rows.add_row("nats/char", _figure(train, 4), _figure(held_out, 4), sparks)
+        speed = seen.reported and console.number(seen.reported.characters_per_second)
+        rows.add_row(
+            "bits/char",
+            _figure(train and train / _LN2, 4),
+            _figure(held_out and held_out / _LN2, 4),
+            Text(f"{speed} characters/s" if speed else ""),
+        )
+        rows.add_row(
+            "perplexity",
+            _figure(train and 2.0 ** (train / _LN2), 3, style="bold"),
+            _figure(score.perplexity if score else None, 3, style="bold"),
+            Text(
+                f"gradient {seen.reported.gradient_norm:.2f}  "
+                f"rate {seen.reported.learning_rate:.1e}"
+                if seen.reported
+                else ""
+            ),
+        )
+        if seen.best:
+            rows.add_row("best", "", Text(f"{seen.best[0]:.4f}"), Text(f"at step {seen.best[1]:,}"))
+        return rows
+
+    def _sample_panel(self) -> "RenderableType":
+        from rich.panel import Panel
+        from rich.text import Text
+
+        lines = [console.one_line(line) for line in self._seen.sample.split("\n")]
+        text = Text("\n".join(lines[:6]), overflow="fold")
+        return Panel(text, title="a fresh sample", title_align="left", border_style="dim", height=8)
+
+
+def _measures(nats_per_char: float) -> str:
+    perplexity = math.exp(min(nats_per_char, 99.0))
+    return f"{nats_per_char:.4f} nats  {nats_per_char / _LN2:.4f} bits  perplexity {perplexity:.2f}"
+
+
+def _figure(value: float | None, digits: int, style: str = "") -> "RenderableType":
+    from rich.text import Text
+
+    return Text("-" if value is None else f"{value:.{digits}f}", style=style)
+
+
+def sparkline(values: list[float], columns: int) -> str:
+    """The values as a line of blocks at most `columns` wide, highest to lowest."""
+    if not values:
+        return ""
+    count = min(columns, len(values))
+    edges = [round(i * len(values) / count) for i in range(count + 1)]
+    means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges) if b > a]
+    low, high = min(means), max(means)
+    scale = (len(_SPARKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(_SPARKS[round((mean - low) * scale)] for mean in means)

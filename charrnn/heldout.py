@@ -1,0 +1,72 @@
+"""The text that a checkpoint is scored on, and the proof that it is the same text."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from charrnn.checkpoints import ModelRecord
+from charrnn.corpus import corpus_digest
+from charrnn.errors import TextError, UsageError
+from charrnn.files import sha256
+from charrnn.runs import read_run
+from charrnn.texts import Text, read_text
+
+
+def split_text(
+    checkpoint: Path, record: ModelRecord, split: str, corpus: Sequence[Path] | None
+) -> tuple[str, str]:
+    """A split of a checkpoint's own corpus, and a remark where one is due.
+
+    `corpus` says where its files are; left out, the run.json beside the checkpoint does.
+    Raises TextError where the text is gone or has changed, UsageError where nothing was
+    held out.
+    """
+    part = record.corpus["splits"][split]
+    start, end = int(part["start"]), int(part["end"])
+    if start == end:
+        raise UsageError(
+            f"{checkpoint.parent.name}: nothing was held out for --split {split}",
+            "--text FILE scores any text",
+        )
+    paths = list(corpus) if corpus else _recorded_paths(checkpoint, record, split)
+    texts = [_read(path) for path in paths]
+    found = "".join(text.characters for text in texts)[start:end]
+    if sha256(found.encode()) != part["sha256"]:
+        raise _changed(texts, part, record)
+    same = part["file"] is not None or corpus_digest(texts) == record.corpus["sha256"]
+    return found, "" if same else "the corpus has changed since; this part of it has not"
+
+
+def _recorded_paths(checkpoint: Path, record: ModelRecord, split: str) -> list[Path]:
+    run = read_run(checkpoint.parent)
+    if run is None:
+        names = " ".join(file["name"] for file in record.corpus["files"])
+        raise TextError(
+            f"{checkpoint}: has no run.json beside it to say where its text is",
+            f"say where it is: --corpus {names}; or score another: --text FILE",
+        )
+    own = run.held_out_paths.get(split)
+    return [Path(own)] if own else [Path(path) for path in run.paths]
+
+
+def _read(path: Path) -> Text:
+    try:
+        return read_text(path)
+    except TextError as error:
+        if path.exists():
+            raise
+        raise TextError(
+            error.message, "if it has moved: --corpus FILE; to score another text: --text FILE"
+        ) from None
+
+
+def _changed(texts: Sequence[Text], part: dict[str, Any], record: ModelRecord) -> TextError:
+    known = {file["sha256"] for file in record.corpus["files"]}
+    if part["file"] is not None:
+        known = {part["file"]["sha256"]}
+    others = [str(text.path) for text in texts if text.sha256 not in known]
+    return TextError(
+        f"{', '.join(others) or 'the corpus'}: not the text this checkpoint was trained on "
+        "(its SHA-256 differs)",
+        "put the old text back, say where it is with --corpus, or score this one with --text",
+    )

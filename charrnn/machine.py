@@ -1,0 +1,71 @@
+"""What the machine offers: processor threads, a device, the precision it is good at."""
+
+import os
+from pathlib import Path
+
+from charrnn.errors import UsageError
+
+
+def processors() -> int:
+    """How many processors this process may use.
+
+    The least of the affinity mask, the cgroup's limit and SLURM's count.
+    """
+    try:
+        counts = [len(os.sched_getaffinity(0))]
+    except AttributeError:  # macOS has no affinity mask
+        counts = [os.cpu_count() or 1]
+    limit = _cgroup_limit()
+    if limit:
+        counts.append(limit)
+    slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if slurm.isdigit():
+        counts.append(int(slurm))
+    return max(1, min(counts))
+
+
+def _cgroup_limit() -> int | None:
+    """Whole processors by the cgroup's quota (version 2, then 1), rounded up."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text()
+            period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text()
+        except OSError:
+            return None
+    try:
+        return -(-int(quota) // int(period)) if int(quota) > 0 else None
+    except ValueError:  # "max": no limit
+        return None
+
+
+def choose_device(wanted: str) -> str:
+    """The device that `--device` means; raises UsageError where it is not there."""
+    import torch
+
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if wanted == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if present[device])
+    if not present.get(wanted, False):
+        known = ", ".join(device for device, there in present.items() if there)
+        raise UsageError(f"--device {wanted}: not on this machine", f"here: {known}")
+    return wanted
+
+
+def choose_precision(wanted: str, device: str) -> str:
+    """The precision that `--precision` means: bf16 where the device multiplies it natively."""
+    import torch
+
+    if wanted != "auto":
+        return wanted
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if device == "cpu":
+        able = torch.cpu.get_capabilities()
+        return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32"
+    return "fp32"

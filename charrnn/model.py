@@ -1,0 +1,128 @@
+"""The language model: embedding, recurrent layers, logits."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from charrnn import recurrence
+from charrnn.cells import states
+from charrnn.checkpoints import expected_shapes
+from charrnn.recurrence import LayerWeights, State
+from charrnn.settings import GATES, ModelSettings
+
+ModelState = list[State]
+"""The state of every layer."""
+
+
+class CharacterModel(nn.Module):
+    """Characters in, logits for the next character out.
+
+    Its weights have torch.nn's names: those under `recurrent.` load into nn.RNN, nn.LSTM
+    or nn.GRU as they are.
+    """
+
+    def __init__(self, settings: ModelSettings, vocabulary_size: int) -> None:
+        """Weights are left uninitialised: see `initialise` and `load`."""
+        super().__init__()
+        self.settings = settings
+        self.vocabulary_size = vocabulary_size
+        for part in "embedding", "recurrent", "output":
+            self.add_module(part, nn.Module())
+        for path, shape in expected_shapes(settings, vocabulary_size).items():
+            part, name = path.split(".")
+            self.get_submodule(part).register_parameter(name, nn.Parameter(torch.empty(shape)))
+
+    def layer(self, number: int) -> LayerWeights:
+        """The weights of a recurrent layer, from 0."""
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return LayerWeights(*(self.get_parameter(f"recurrent.{kind}_l{number}") for kind in kinds))
+
+    def start(self, batch_size: int) -> ModelState:
+        """The state before any character, for B streams."""
+        zero = self.get_parameter("output.bias").new_zeros(batch_size, self.settings.hidden_size)
+        return [(zero,) * states(self.settings.model)] * self.settings.layers
+
+    def forward(
+        self,
+        ids: Tensor,
+        state: ModelState,
+        dropout: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, ModelState]:
+        """Logits (T, B, V) and the state after ids (T, B).
+
+        An id of V is a character the vocabulary lacks; it is read as a vector of zeros.
+        Dropout falls on every layer's outputs (Zaremba et al. 2014), from `generator`.
+        """
+        embedding: Tensor = self.get_parameter("embedding.weight")
+        if not self.training:
+            embedding = torch.cat([embedding, embedding.new_zeros(1, embedding.shape[1])])
+        x = nn.functional.embedding(ids, embedding)
+        after: ModelState = []
+        for number, before in enumerate(state):
+            x, last = recurrence.run(
+                self.settings.model, self.settings.nonlinearity, x, before, self.layer(number)
+            )
+            after.append(last)
+            if dropout:
+                kept = torch.empty_like(x).bernoulli_(1.0 - dropout, generator=generator)
+                x = x * kept / (1.0 - dropout)
+        weight, bias = self.get_parameter("output.weight"), self.get_parameter("output.bias")
+        return nn.functional.linear(x, weight, bias), after
+
+    def initialise(self, weight_init: str, forget_bias: float, seed: int) -> None:
+        """Give every weight its first value, a function of the seed.
+
+        Embeddings are normal (0, 1), input and output matrices as `xavier`, biases zero but
+        the lstm's forget gate's; recurrent matrices, gate by gate, by `weight_init`:
+        `orthogonal` (Saxe et al. 2014), `xavier` (Glorot and Bengio 2010), `he` (He et al.
+        2015), `normal` (0, 0.02). The last two are for the input matrices too.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        fill: dict[str, Callable[..., Tensor]] = {
+            "orthogonal": nn.init.orthogonal_,
+            "xavier": nn.init.xavier_uniform_,
+            "he": _he,
+            "normal": _normal,
+        }
+        recurrent = fill[weight_init]
+        inputs = nn.init.xavier_uniform_ if weight_init == "orthogonal" else recurrent
+        with torch.no_grad():
+            nn.init.normal_(self.get_parameter("embedding.weight"), generator=generator)
+            for number in range(self.settings.layers):
+                layer = self.layer(number)
+                for gate in layer.w_ih.chunk(GATES[self.settings.model]):
+                    inputs(gate, generator=generator)
+                for gate in layer.w_hh.chunk(GATES[self.settings.model]):
+                    recurrent(gate, generator=generator)
+                layer.b_ih.zero_()
+                layer.b_hh.zero_()
+                if self.settings.model == "lstm":
+                    layer.b_ih.chunk(4)[1].fill_(forget_bias)
+            nn.init.xavier_uniform_(self.get_parameter("output.weight"), generator=generator)
+            self.get_parameter("output.bias").zero_()
+
+    def load(self, weights: dict[str, NDArray[np.float32]]) -> None:
+        """Take every weight from arrays of the same names and shapes."""
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                parameter.copy_(torch.tensor(weights[name]))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """A copy of every weight, as NumPy arrays in float32."""
+        return {
+            name: parameter.detach().to("cpu", torch.float32, copy=True).numpy()
+            for name, parameter in self.named_parameters()
+        }
+
+
+def _he(weight: Tensor, generator: torch.Generator) -> Tensor:
+    return nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+
+
+def _normal(weight: Tensor, generator: torch.Generator) -> Tensor:
+    return nn.init.normal_(weight, std=0.02, generator=generator)

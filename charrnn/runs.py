@@ -1,0 +1,332 @@
+"""A run's directory: claimed by creating it, described by run.json, logged in metrics.jsonl.
+
+Which checkpoint is newest and which is best is read off the files themselves.
+"""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from charrnn.checkpoints import ModelRecord, read_record, resume_path
+from charrnn.errors import CheckpointError, RunError, UsageError
+from charrnn.files import (
+    TEMPORARY_PREFIX,
+    failures_named,
+    is_locked,
+    sync_directory,
+    write_json,
+)
+from charrnn.schedule import Schedule
+from charrnn.settings import ModelSettings, TrainingSettings, from_json, to_json
+
+RUN_FORMAT = 1
+"""The version of run.json this program writes; it reads this one and all before it."""
+
+RUN_FILE = "run.json"
+METRICS_FILE = "metrics.jsonl"
+LOCK_FILE = "lock"
+
+_MODEL_FILE = re.compile(r"step-(\d{8,})\.safetensors")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What run.json says: enough to start the run again, or to go on with it."""
+
+    command: str
+    """the fully explicit command that would start this run"""
+    created: str
+    """ISO 8601, UTC"""
+    versions: dict[str, str]
+    model: ModelSettings
+    training: TrainingSettings
+    schedule: Schedule
+    corpus: dict[str, Any]
+    """see Corpus.record"""
+    paths: list[str]
+    """the corpus's files, absolute"""
+    held_out_paths: dict[str, str]
+    """the files of --val-file and --test-file, absolute, by split"""
+    val_fraction: float
+    test_fraction: float
+    budget: dict[str, float]
+    """the one of epochs, steps and minutes that was given or chosen"""
+
+
+def write_record(run: Path, record: RunRecord) -> None:
+    """Write run.json; raises DiskFullError or RunError."""
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    for name in "model", "training", "schedule":
+        values[name] = to_json(values[name])
+    write_json(run / RUN_FILE, {"format": RUN_FORMAT} | values)
+
+
+def read_run(run: Path) -> RunRecord | None:
+    """What run.json says, or None where there is none; raises RunError if it is damaged."""
+    path = run / RUN_FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        version = data.pop("format")
+        if version > RUN_FORMAT:
+            raise RunError(f"{path}: written by a newer charrnn", "install a newer charrnn")
+        data["model"] = from_json(ModelSettings, data["model"])
+        data["training"] = from_json(TrainingSettings, data["training"])
+        data["schedule"] = from_json(Schedule, data["schedule"])
+        return RunRecord(**data)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
+        raise RunError(
+            f"{path}: not readable as a run's record ({error})", "start it afresh with --overwrite"
+        ) from None
+
+
+def now() -> str:
+    """This moment in ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError unless `name` can be a run's directory."""
+    if not name or name.startswith(".") or "/" in name or not name.isprintable():
+        raise UsageError(
+            f"--name {name!r}: must be a plain directory name", "for example --name hamlet-gru"
+        )
+    if len(name.encode()) > 200:
+        raise UsageError("--name: longer than 200 bytes")
+
+
+def default_name(corpus: Path, model: str) -> str:
+    """The name a run gets by itself: the corpus's stem and the model."""
+    stem = re.sub(r"[^\w.-]+", "-", corpus.stem).strip(".-") or "corpus"
+    return f"{stem[:80]}-{model}"
+
+
+def claim(directory: Path, name: str, *, numbered: bool) -> Path:
+    """Claim a run's name by creating its directory.
+
+    With `numbered`, a taken name gets the next number (`hamlet-gru-2`); without, it
+    raises RunError. Two processes never claim the same one.
+    """
+    with failures_named(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        run = directory / (name if number == 1 else f"{name}-{number}")
+        try:
+            with failures_named(run):
+                run.mkdir()
+                sync_directory(directory)
+            return run
+        except RunError as error:
+            if not isinstance(error.__cause__, FileExistsError):
+                raise
+            if not numbered:
+                raise RunError(
+                    f"{run}: a run of this name exists",
+                    "--resume goes on with it, --overwrite moves it aside and starts afresh",
+                ) from None
+        number += 1
+
+
+def set_aside(run: Path) -> Path:
+    """Rename a run's directory to the first free `<name>.old`, `<name>.old-2`, ..."""
+    number = 1
+    while True:
+        target = run.with_name(run.name + (".old" if number == 1 else f".old-{number}"))
+        if not target.exists():
+            with failures_named(run):
+                os.rename(run, target)
+                sync_directory(run.parent)
+            return target
+        number += 1
+
+
+def abandon(run: Path) -> None:
+    """Give a claimed name back if nothing was written under it."""
+    with contextlib.suppress(OSError):
+        if is_unused(run):
+            (run / LOCK_FILE).unlink(missing_ok=True)
+            run.rmdir()
+
+
+def is_unused(run: Path) -> bool:
+    """Whether a run's directory was claimed and nothing more."""
+    return {path.name for path in run.iterdir()} <= {LOCK_FILE}
+
+
+def all_runs(directory: Path) -> list[Path]:
+    """The runs under a checkpoint directory, by name."""
+    if not directory.is_dir():
+        return []
+    with failures_named(directory):
+        return sorted(p for p in directory.iterdir() if p.is_dir() and model_files(p))
+
+
+def model_files(run: Path) -> list[Path]:
+    """A run's model files, by step."""
+    with failures_named(run):
+        return sorted(filter(_is_model_file, run.iterdir()), key=step_of)
+
+
+def _is_model_file(path: Path) -> bool:
+    return _MODEL_FILE.fullmatch(path.name) is not None
+
+
+def step_of(model_file: Path) -> int:
+    """The step that a model file's name says."""
+    match = _MODEL_FILE.fullmatch(model_file.name)
+    assert match is not None
+    return int(match[1])
+
+
+def records(paths: Iterable[Path]) -> list[tuple[Path, ModelRecord]]:
+    """The headers of those model files that have one."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(CheckpointError):
+            found.append((path, read_record(path)))
+    return found
+
+
+def best(run: Path) -> Path | None:
+    """The model file with the lowest validation loss; of equals, the newest."""
+    scored = records(model_files(run))
+    if not scored:
+        return None
+    return min(scored, key=lambda pair: (pair[1].nats_per_char, -pair[1].step))[0]
+
+
+def find(reference: str | None, directory: Path) -> Path:
+    """The model file that CHECKPOINT means.
+
+    A file; a run's directory (then its best checkpoint); a run's name under `directory`;
+    or, left out, the best of the run written last. Raises CheckpointError.
+    """
+    if reference is None:
+        return _of_run(_written_last(directory))
+    for path in Path(reference), directory / reference:
+        if path.is_dir():
+            return _of_run(path)
+        if path.exists() or path.suffix == ".safetensors":
+            return path
+    known = ", ".join(run.name for run in all_runs(directory)) or "none"
+    raise CheckpointError(
+        f"{reference}: no checkpoint, run directory or run of that name",
+        f"runs in {directory}: {known}",
+    )
+
+
+def select_runs(names: Iterable[str] | None, directory: Path) -> list[Path]:
+    """The runs of these names or directories, or every one; raises CheckpointError."""
+    if not names:
+        return all_runs(directory)
+    found = []
+    for name in names:
+        places = [place for place in (Path(name), directory / name) if place.is_dir()]
+        if not places:
+            raise CheckpointError(f"{name}: no run of that name", f"runs are in {directory}")
+        found.append(places[0])
+    return found
+
+
+def select(references: Iterable[str] | None, directory: Path) -> list[Path]:
+    """Every model file of these runs, and these files; or every one there is."""
+    if not references:
+        return [path for run in all_runs(directory) for path in model_files(run)]
+    found: list[Path] = []
+    for reference in references:
+        if Path(reference).is_file():
+            found.append(Path(reference))
+        else:
+            found += model_files(select_runs([reference], directory)[0])
+    return found
+
+
+def _of_run(run: Path) -> Path:
+    path = best(run)
+    if path is None:
+        raise CheckpointError(
+            f"{run}: holds no readable checkpoint", "charrnn checkpoints list shows what there is"
+        )
+    return path
+
+
+def _written_last(directory: Path) -> Path:
+    runs = all_runs(directory)
+    if not runs:
+        raise CheckpointError(
+            f"{directory}: no checkpoint there", "train one: charrnn train FILE.txt"
+        )
+    busy = [run for run in runs if is_locked(run / LOCK_FILE)]
+    if len(busy) > 1:
+        names = ", ".join(run.name for run in busy)
+        raise UsageError(f"several runs are being written: {names}", "name the one you mean")
+    return busy[0] if busy else max(runs, key=lambda run: model_files(run)[-1].stat().st_mtime)
+
+
+def prune(run: Path, keep: int, *, dry_run: bool = False) -> list[Path]:
+    """Remove all but the best, the newest and the `keep` next newest checkpoints.
+
+    Resume files stay for the newest two. Returns what was (or would be) removed.
+    """
+    files = model_files(run)
+    if not files:
+        return []
+    kept = {best(run), *files[-1 - keep :]}
+    doomed = [path for path in files if path not in kept]
+    idle = [*doomed, *files[:-2]]  # what no resume will begin from
+    doomed += [path for path in dict.fromkeys(map(resume_path, idle)) if path.exists()]
+    if not dry_run:
+        for path in doomed:
+            with failures_named(path):
+                path.unlink(missing_ok=True)
+    return doomed
+
+
+def remove_unfinished(run: Path) -> None:
+    """Remove what a crash left half-written in a run that this process has locked."""
+    for path in run.glob(TEMPORARY_PREFIX + "*"):
+        path.unlink(missing_ok=True)
+
+
+class Metrics:
+    """The file metrics.jsonl: a line a report and a line an evaluation."""
+
+    def __init__(self, run: Path, length: int = 0) -> None:
+        """Open a run's metrics, cut back to `length` bytes; raises RunError."""
+        self.path = run / METRICS_FILE
+        with failures_named(self.path):
+            self._stream = open(self.path, "ab")
+            self._stream.truncate(length)
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Add a line; raises DiskFullError or RunError."""
+        with failures_named(self.path):
+            self._stream.write((json.dumps(line) + "\n").encode())
+            self._stream.flush()
+
+    def sync(self) -> int:
+        """Make what was written durable; returns the file's length in bytes."""
+        with failures_named(self.path):
+            os.fsync(self._stream.fileno())
+            return os.fstat(self._stream.fileno()).st_size
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl; a last line cut short by a crash is left out."""
+    lines = []
+    with contextlib.suppress(OSError, ValueError):
+        for line in (run / METRICS_FILE).read_text(encoding="utf-8").splitlines():
+            lines.append(json.loads(line))
+    return lines

@@ -1,0 +1,146 @@
+"""A checkpoint and a prompt to new characters, with NumPy alone.
+
+One character costs one step of each layer. The first layer's input product, W_ih · x +
+b_ih, is one of only V vectors, so all V are computed once and then looked up.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn import distribution
+from charrnn.cells import State, states, step_of
+from charrnn.errors import CheckpointError, UnknownCharacterError
+from charrnn.seeds import derive
+from charrnn.settings import ModelSettings, SamplingSettings
+from charrnn.tokenizer import Vocabulary, name
+
+Weights = dict[str, NDArray[np.float32]]
+
+_BLOCK = 1024  # uniforms drawn at once
+
+
+class Sampler:
+    """A model that reads and writes one character at a time; it keeps no state."""
+
+    def __init__(self, settings: ModelSettings, vocabulary: Vocabulary, weights: Weights) -> None:
+        """Weights as in `checkpoints.expected_shapes`."""
+        self.settings = settings
+        self.vocabulary = vocabulary
+        self._step = step_of(settings.model, settings.nonlinearity)
+        self._layers = [
+            [weights[f"recurrent.{kind}_l{layer}"] for kind in _KINDS]
+            for layer in range(settings.layers)
+        ]
+        w_ih, b_ih, _, _ = self._layers[0]
+        self._table = weights["embedding.weight"] @ w_ih.T + b_ih  # (V, G·H)
+        self._output = weights["output.weight"], weights["output.bias"]
+
+    def start(self) -> list[State]:
+        """The state before any character, by layer."""
+        zero = np.zeros(self.settings.hidden_size, dtype=np.float32)
+        return [(zero,) * states(self.settings.model)] * self.settings.layers
+
+    def read(self, character: int, state: list[State]) -> list[State]:
+        """The state after reading one more character (its id)."""
+        x: NDArray[Any] = self._table[character]
+        after: list[State] = []
+        for (w_ih, b_ih, w_hh, b_hh), before in zip(self._layers, state, strict=True):
+            if after:
+                x = w_ih @ x + b_ih
+            now = self._step(x, before, w_hh, b_hh)
+            after.append(now)
+            x = now[0]
+        return after
+
+    def logits(self, state: list[State]) -> NDArray[np.float32]:
+        """The next character's logits, (V,)."""
+        weight, bias = self._output
+        found: NDArray[np.float32] = weight @ state[-1][0] + bias
+        return found
+
+    def read_prompt(self, prompt: str) -> list[State]:
+        """The state after a prompt; without one, as if after a newline.
+
+        Raises UnknownCharacterError for a character the vocabulary lacks.
+        """
+        check_prompt(prompt, self.vocabulary)
+        state = self.start()
+        ids = [int(i) for i in self.vocabulary.encode(prompt)] or [self.vocabulary.start]
+        for character in ids:
+            state = self.read(character, state)
+        return state
+
+    def sample(
+        self, state: list[State], settings: SamplingSettings, *, seed: int, number: int = 0
+    ) -> Iterator[str]:
+        """New characters after `state`, in pieces as soon as they are certain.
+
+        Sample `number` of a seed is the same however many are drawn. Raises
+        CheckpointError where the model's weights give no probabilities.
+        """
+        return before_stop(self._characters(state, settings, seed, number), settings.stop)
+
+    def _characters(
+        self, state: list[State], settings: SamplingSettings, seed: int, number: int
+    ) -> Iterator[str]:
+        draws = uniforms(derive(seed, "sample", number))
+        for _ in range(settings.length):
+            logits = self.logits(state)
+            if not np.isfinite(logits).all():
+                raise CheckpointError(
+                    "the model's weights give no probabilities (not a number)",
+                    "use an earlier checkpoint, or train again with a lower --learning-rate",
+                )
+            p = distribution.probabilities(logits, settings)
+            character = distribution.draw(p, next(draws))
+            yield self.vocabulary.characters[character]
+            state = self.read(character, state)
+
+
+_KINDS = ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
+
+
+def uniforms(seed: int) -> Iterator[float]:
+    """Numbers from [0, 1), 53 bits each, the same in every version of NumPy."""
+    source = np.random.PCG64(seed)
+    while True:
+        yield from (source.random_raw(_BLOCK) >> np.uint64(11)) * 2.0**-53
+
+
+def before_stop(characters: Iterator[str], stops: tuple[str, ...]) -> Iterator[str]:
+    """The characters before the first of the stop texts."""
+    if not stops:
+        yield from characters
+        return
+    held = ""
+    for character in characters:
+        held += character
+        if any(stop in held for stop in stops):
+            yield held[: min(held.find(stop) for stop in stops if stop in held)]
+            return
+        # Hold back the longest end that may turn out to begin a stop text.
+        sizes = range(min(len(held), max(map(len, stops)) - 1), 0, -1)
+        kept = next((n for n in sizes if any(s.startswith(held[-n:]) for s in stops)), 0)
+        if len(held) > kept:
+            yield held[: len(held) - kept]
+            held = held[len(held) - kept :]
+    yield held
+
+
+def check_prompt(prompt: str, vocabulary: Vocabulary) -> None:
+    """Raise UnknownCharacterError, naming them, for characters the vocabulary lacks."""
+    missing = vocabulary.missing(prompt)
+    if not missing:
+        return
+    named = []
+    for character in missing[:5]:
+        twin = vocabulary.look_alike(character)
+        named.append(name(character) + (f" (it knows {name(twin)})" if twin else ""))
+    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+    raise UnknownCharacterError(
+        f"the model never saw: {', '.join(named)}{more}",
+        "change the prompt, or leave such characters out with --unknown skip",
+    )

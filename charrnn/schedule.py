@@ -1,0 +1,129 @@
+"""How long training lasts and how fast it learns, as functions of the step."""
+
+import math
+from dataclasses import dataclass
+
+from charrnn.errors import UsageError
+
+EVALUATION_SHARE = 0.08
+"""About how much of the time between two checkpoints their evaluation may take."""
+
+EVALUATION_SPEEDUP = 3.0
+"""About how many characters are scored in the time in which one is trained on."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What training may spend: exactly one of epochs, steps or minutes.
+
+    Raises UsageError for anything else.
+    """
+
+    epochs: float | None = None
+    """times the training text is read"""
+    steps: int | None = None
+    """batches"""
+    minutes: float | None = None
+    """wall clock from the first step to the last, evaluations included"""
+
+    def __post_init__(self) -> None:
+        given = self.to_json()
+        if len(given) != 1:
+            flags = ", ".join(f"--{name}" for name in given) or "none"
+            raise UsageError(f"give one of --epochs, --steps and --minutes (given: {flags})")
+        ((name, value),) = given.items()
+        if not math.isfinite(value) or value <= 0:
+            raise UsageError(f"--{name} {value:g}: must be above 0")
+
+    def __str__(self) -> str:
+        ((name, value),) = self.to_json().items()
+        return f"--{name} {value}"
+
+    def to_json(self) -> dict[str, float]:
+        """The one that was given, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When things happen, in steps."""
+
+    steps: int
+    """in all"""
+    warmup_steps: int
+    """in which the learning rate rises"""
+    checkpoint_steps: int
+    """between two evaluations, each of which ends in a checkpoint"""
+    report_steps: int
+    """between two reports"""
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of a step (from 0), as a share of the highest.
+
+        Linear warmup, then half a cosine down to zero (Loshchilov and Hutter 2017).
+        """
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+    def evaluates(self, step: int) -> bool:
+        """Whether an evaluation follows when `step` steps are done."""
+        return step == self.steps or step % self.checkpoint_steps == 0
+
+    def reports(self, step: int) -> bool:
+        """Whether a report follows when `step` steps are done."""
+        return step == self.steps or step % self.report_steps == 0
+
+
+def steps_of(budget: Budget, windows_per_epoch: int) -> int | None:
+    """How many steps a budget is, or None where only a clock can tell."""
+    if budget.steps is not None:
+        return budget.steps
+    if budget.epochs is not None:
+        return max(1, math.ceil(budget.epochs * windows_per_epoch))
+    return None
+
+
+def schedule(
+    steps: int, *, batch_characters: int, held_out_characters: int, checkpoint_steps: int | None
+) -> Schedule:
+    """The schedule of a number of steps.
+
+    About twenty evaluations, or as many fewer as keep them a small share of the time.
+    """
+    if checkpoint_steps is not None and checkpoint_steps < 1:
+        raise UsageError(f"--checkpoint-steps {checkpoint_steps}: must be at least 1")
+    if checkpoint_steps is None:
+        affordable = EVALUATION_SHARE * EVALUATION_SPEEDUP * steps * batch_characters
+        evaluations = min(affordable / max(1, held_out_characters), max(20, steps / 2_000))
+        checkpoint_steps = math.ceil(steps / max(1, int(evaluations)))
+    return Schedule(
+        steps=steps,
+        warmup_steps=max(1, min(100, steps // 10)),
+        checkpoint_steps=checkpoint_steps,
+        report_steps=max(1, min(500, steps // 40)),
+    )
+
+
+def schedule_in(
+    seconds: float,
+    *,
+    step_seconds: float,
+    evaluation_seconds: float,
+    batch_characters: int,
+    held_out_characters: int,
+    checkpoint_steps: int | None,
+) -> Schedule:
+    """The schedule that fits into `seconds` of wall clock, evaluations included."""
+    evaluations = 0
+    for _ in range(4):  # the evaluations depend on the steps and the steps on them
+        usable = seconds - evaluations * evaluation_seconds
+        found = schedule(
+            max(1, round(usable / step_seconds)),
+            batch_characters=batch_characters,
+            held_out_characters=held_out_characters,
+            checkpoint_steps=checkpoint_steps,
+        )
+        evaluations = math.ceil(found.steps / found.checkpoint_steps)
+    return found

@@ -1,0 +1,138 @@
+"""A run begun, or gone on with: all that the training loop needs, in one place."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from charrnn import __version__, calibration, runs
+from charrnn.checkpoints import read_checkpoint, read_resume
+from charrnn.corpus import Corpus, corpus_digest, read_corpus, windows_per_epoch
+from charrnn.errors import CheckpointError, RunError
+from charrnn.planning import Plan
+from charrnn.runs import RunRecord
+from charrnn.schedule import Schedule, schedule, schedule_in, steps_of
+from charrnn.settings import TrainingSettings
+from charrnn.training_state import TrainingState, fresh_state, restored_state
+
+
+@dataclass
+class Session:
+    """What one sitting of a run works with."""
+
+    run: Path
+    corpus: Corpus
+    settings: TrainingSettings
+    schedule: Schedule
+    state: TrainingState
+
+
+def begin(
+    run: Path,
+    corpus: Corpus,
+    plan: Plan,
+    *,
+    command: str,
+    checkpoint_steps: int | None,
+    fractions: tuple[float, float],
+) -> Session:
+    """Settle a new run's schedule, write its run.json and make its first state.
+
+    `fractions` are those of --val-frac and --test-frac.
+    """
+    settings = plan.training
+    torch.set_num_threads(settings.threads)
+    per_epoch = windows_per_epoch(
+        len(corpus.ids["train"]), settings.seq_length, settings.batch_size
+    )
+    sizes = {
+        "batch_characters": settings.seq_length * settings.batch_size,
+        "held_out_characters": len(corpus.ids["val"]),
+    }
+    steps = steps_of(plan.budget, per_epoch)
+    if steps is not None:
+        settled = schedule(steps, checkpoint_steps=checkpoint_steps, **sizes)
+    else:
+        assert plan.budget.minutes is not None
+        timing = calibration.measure(corpus, plan.model, settings)
+        settled = schedule_in(
+            plan.budget.minutes * 60,
+            step_seconds=timing.step_seconds,
+            evaluation_seconds=timing.evaluation_seconds,
+            checkpoint_steps=checkpoint_steps,
+            **sizes,
+        )
+    record = RunRecord(
+        command=command,
+        created=runs.now(),
+        versions={
+            "charrnn": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        model=plan.model,
+        training=settings,
+        schedule=settled,
+        corpus=corpus.record(),
+        paths=[str(text.path.absolute()) for text in corpus.texts],
+        held_out_paths={split: str(t.path.absolute()) for split, t in corpus.held_out.items()},
+        val_fraction=fractions[0],
+        test_fraction=fractions[1],
+        budget=plan.budget.to_json(),
+    )
+    runs.write_record(run, record)
+    state = fresh_state(plan.model, settings, len(corpus.vocabulary))
+    return Session(run, corpus, settings, settled, state)
+
+
+def go_on(
+    run: Path,
+    record: RunRecord,
+    *,
+    settings: TrainingSettings,
+    skipped: Callable[[CheckpointError], None],
+) -> Session:
+    """Take up a run where its newest whole checkpoint left it, or at its beginning.
+
+    `settings` are the record's but for what may change (threads). `skipped` is told of
+    each checkpoint that is damaged. Raises RunError where the corpus has changed.
+    """
+    torch.set_num_threads(settings.threads)
+    runs.remove_unfinished(run)
+    corpus = recorded_corpus(record)
+    state = None
+    for path in reversed(runs.model_files(run)):
+        try:
+            checkpoint = read_checkpoint(path)
+            resume = read_resume(path, checkpoint.record)
+            state = restored_state(checkpoint, resume, settings)
+            break
+        except CheckpointError as error:
+            skipped(error)
+    if state is None:
+        state = fresh_state(record.model, settings, len(corpus.vocabulary))
+    return Session(run, corpus, settings, record.schedule, state)
+
+
+def recorded_corpus(record: RunRecord) -> Corpus:
+    """The corpus of a run, read again; raises RunError if it is not the same."""
+    held_out = {split: Path(path) for split, path in record.held_out_paths.items()}
+    corpus = read_corpus(
+        [Path(path) for path in record.paths],
+        val_fraction=record.val_fraction,
+        test_fraction=record.test_fraction,
+        val_file=held_out.get("val"),
+        test_file=held_out.get("test"),
+    )
+    if corpus.record() != record.corpus:
+        names = ", ".join(record.paths + list(record.held_out_paths.values()))
+        same = corpus_digest(corpus.texts) == record.corpus["sha256"]
+        raise RunError(
+            f"{names}: the {'held-out text' if same else 'corpus'} has changed since the run began",
+            "put the old text back, or train on the new one under another --name",
+        )
+    return corpus

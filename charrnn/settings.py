@@ -1,0 +1,192 @@
+"""What can be set: frozen, validated dataclasses that go to JSON and back."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar, cast
+
+from charrnn.errors import UsageError
+
+GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+"""The models by name, and G, how many blocks of H rows each one's weights have."""
+
+MODELS = tuple(GATES)
+NONLINEARITIES = ("tanh", "relu")
+WEIGHT_INITS = ("orthogonal", "xavier", "he", "normal")
+PRECISIONS = ("fp32", "bf16")
+DEVICES = ("cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What has to be known to compute with a model's weights.
+
+    Raises UsageError for a value no model can have, naming its flag.
+    """
+
+    model: str = "gru"
+    """one of MODELS"""
+    nonlinearity: str = "tanh"
+    """the rnn's φ, one of NONLINEARITIES"""
+    embedding_size: int = 64
+    """E"""
+    hidden_size: int = 256
+    """H"""
+    layers: int = 2
+    """L"""
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _check_choice("--model", self.model, MODELS)
+        _check_choice("--nonlinearity", self.nonlinearity, NONLINEARITIES)
+        _check_whole("--embedding-size", self.embedding_size, 1, 65_536)
+        _check_whole("--hidden-size", self.hidden_size, 1, 65_536)
+        _check_whole("--layers", self.layers, 1, 1_000)
+
+    def parameters(self, vocabulary_size: int) -> int:
+        """How many numbers the model learns, for V = `vocabulary_size` characters."""
+        gates, hidden = GATES[self.model], self.hidden_size
+        inputs = self.embedding_size + (self.layers - 1) * hidden  # summed over layers
+        recurrent = gates * hidden * (inputs + self.layers * (hidden + 2))
+        return vocabulary_size * self.embedding_size + recurrent + vocabulary_size * (hidden + 1)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a model is trained, but for how long.
+
+    Raises UsageError for a value training cannot have, naming its flag.
+    """
+
+    seq_length: int = 64
+    """T, the characters a gradient reaches back through"""
+    batch_size: int = 32
+    """B, the streams of text read side by side"""
+    learning_rate: float = 4e-3
+    """AdamW's step at its highest"""
+    weight_decay: float = 0.1
+    """AdamW's decoupled decay of the matrices, as a rate times the learning rate"""
+    clip: float = 1.0
+    """the gradient's largest norm; 0 leaves it alone"""
+    dropout: float = 0.0
+    """the share of each layer's outputs set to zero"""
+    weight_init: str = "orthogonal"
+    """how recurrent weights begin, one of WEIGHT_INITS"""
+    forget_bias: float = 1.0
+    """where the lstm's forget gate's bias begins"""
+    seed: int = 0
+    """everything random follows from it"""
+    precision: str = "fp32"
+    """of the matrix products, one of PRECISIONS"""
+    device: str = "cpu"
+    """one of DEVICES"""
+    threads: int = 1
+    """processor threads"""
+    keep: int = 1
+    """checkpoints kept besides the best and the newest"""
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _check_whole("--seq-length", self.seq_length, 1, 1_000_000)
+        _check_whole("--batch-size", self.batch_size, 1, 1_000_000)
+        _check_number("--learning-rate", self.learning_rate, above=0.0)
+        _check_number("--weight-decay", self.weight_decay, least=0.0)
+        _check_number("--clip", self.clip, least=0.0)
+        _check_number("--dropout", self.dropout, least=0.0, below=1.0)
+        _check_choice("--weight-init", self.weight_init, WEIGHT_INITS)
+        _check_number("--forget-bias", self.forget_bias)
+        _check_whole("--seed", self.seed, 0, 2**63 - 1)
+        _check_choice("--precision", self.precision, PRECISIONS)
+        _check_choice("--device", self.device, DEVICES)
+        _check_whole("--threads", self.threads, 1, 4_096)
+        _check_whole("--keep", self.keep, 0, 1_000_000)
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How characters are drawn.
+
+    Raises UsageError for a value sampling cannot have, naming its flag.
+    """
+
+    length: int = 500
+    """new characters"""
+    temperature: float = 1.0
+    """the logits are divided by it; 0 takes the likeliest character"""
+    top_k: int = 0
+    """only this many likeliest characters; 0 for all"""
+    top_p: float = 1.0
+    """only the likeliest characters that make up this share"""
+    min_p: float = 0.0
+    """only characters at least this likely, as a share of the likeliest one"""
+    stop: tuple[str, ...] = ()
+    """a sample ends before the first of these texts"""
+
+    def __post_init__(self) -> None:
+        _check_whole("--length", self.length, 0, 2**63 - 1)
+        _check_number("--temperature", self.temperature, least=0.0)
+        _check_whole("--top-k", self.top_k, 0, 2**63 - 1)
+        _check_number("--top-p", self.top_p, above=0.0, most=1.0)
+        _check_number("--min-p", self.min_p, least=0.0, most=1.0)
+        for text in self.stop:
+            if not text:
+                raise UsageError("--stop '': an empty text would end every sample at once")
+
+
+Settings = TypeVar("Settings")
+
+
+def to_json(settings: Any) -> dict[str, Any]:
+    """Settings as a dictionary that JSON can hold."""
+    return asdict(settings)
+
+
+def from_json(kind: Callable[..., Settings], data: object) -> Settings:
+    """Settings from what `to_json` gave.
+
+    Raises UsageError for a name, a type or a value that does not belong there.
+    """
+    names = {field.name for field in fields(cast("type[ModelSettings]", kind))}
+    if not isinstance(data, dict) or set(data) != names:
+        raise UsageError(f"not the settings of this version: expected {sorted(names)}")
+    return kind(**data)
+
+
+def _check_types(settings: Any) -> None:
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        accepted = (int, float) if field.type is float else field.type
+        if isinstance(value, bool) or not isinstance(value, cast(Any, accepted)):
+            raise UsageError(f"{field.name} {value!r}: not of the right type")
+
+
+def _check_choice(flag: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"{flag} {value}: must be one of {', '.join(choices)}")
+
+
+def _check_whole(flag: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise UsageError(f"{flag} {value}: must be a whole number from {least} to {most}")
+
+
+def _check_number(
+    flag: str,
+    value: float,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+) -> None:
+    kept = [
+        math.isfinite(value),
+        least is None or value >= least,
+        above is None or value > above,
+        below is None or value < below,
+        most is None or value <= most,
+    ]
+    if not all(kept):
+        bounds = {"at least": least, "above": above, "below": below, "at most": most}
+        words = [f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None]
+        raise UsageError(f"{flag} {value:g}: must be a number {' and '.join(words)}".rstrip())

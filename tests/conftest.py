@@ -1,0 +1,56 @@
+"""What the tests share: a small real text, runs to look at, and the installed command."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# Tests run beside one another; more threads than processors would slow them all.
+os.environ["OMP_NUM_THREADS"] = "1"
+for variable in "CHARRNN_CHECKPOINTS", "NO_COLOR", "SLURM_CPUS_PER_TASK":
+    os.environ.pop(variable, None)
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = ROOT / "corpora" / "two-scripts.txt"
+COMMAND = Path(sys.executable).with_name("charrnn")
+
+Charrnn = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def english() -> str:
+    """The Latin half of the shipped text, about 2,500 characters."""
+    return SHIPPED.read_text(encoding="utf-8").split("第十一座桥边的茶馆")[0]
+
+
+@pytest.fixture(scope="session")
+def english_file(english: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a file."""
+    path = tmp_path_factory.mktemp("text") / "cafe.txt"
+    path.write_text(english, encoding="utf-8")
+    return path
+
+
+def charrnn(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run the installed command and return its exit code and streams, decoded."""
+    settings: dict[str, object] = {"capture_output": True, "text": True, "timeout": 120}
+    return subprocess.run([COMMAND, *map(str, arguments)], **(settings | options))  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.fixture(scope="session")
+def trained(english_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A checkpoint directory with one finished run, `cafe`, made by the installed command.
+
+    Tests read it and leave it as it is.
+    """
+    directory = tmp_path_factory.mktemp("trained")
+    done = charrnn(
+        *("train", english_file, "--name", "cafe", "--checkpoint-dir", directory),
+        *("--hidden-size", 24, "--embedding-size", 12, "--layers", 2),
+        *("--steps", 40, "--checkpoint-steps", 10, "--quiet"),
+    )
+    assert done.returncode == 0, done.stderr
+    yield directory
