@@ -8,7 +8,7 @@ from charrnn.checkpoints import ModelRecord
 from charrnn.corpus import corpus_digest
 from charrnn.errors import TextError, UsageError
 from charrnn.files import sha256
-from charrnn.runs import read_run
+from charrnn.run_record import read_run
 from charrnn.texts import Text, read_text
 
 

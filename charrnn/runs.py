@@ -1,17 +1,13 @@
-"""A run's directory: claimed by creating it, described by run.json, logged in metrics.jsonl.
+"""A run's directory: claimed by creating it, described by run.json.
 
 Which checkpoint is newest and which is best is read off the files themselves.
 """
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from charrnn.checkpoints import ModelRecord, read_record, resume_path
 from charrnn.errors import CheckpointError, RunError, UsageError
@@ -20,76 +16,11 @@ from charrnn.files import (
     failures_named,
     is_locked,
     sync_directory,
-    write_json,
 )
-from charrnn.schedule import Schedule
-from charrnn.settings import ModelSettings, TrainingSettings, from_json, to_json
 
-RUN_FORMAT = 1
-"""The version of run.json this program writes; it reads this one and all before it."""
-
-RUN_FILE = "run.json"
-METRICS_FILE = "metrics.jsonl"
 LOCK_FILE = "lock"
 
 _MODEL_FILE = re.compile(r"step-(\d{8,})\.safetensors")
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What run.json says: enough to start the run again, or to go on with it."""
-
-    command: str
-    """the fully explicit command that would start this run"""
-    created: str
-    """ISO 8601, UTC"""
-    versions: dict[str, str]
-    model: ModelSettings
-    training: TrainingSettings
-    schedule: Schedule
-    corpus: dict[str, Any]
-    """see Corpus.record"""
-    paths: list[str]
-    """the corpus's files, absolute"""
-    held_out_paths: dict[str, str]
-    """the files of --val-file and --test-file, absolute, by split"""
-    val_fraction: float
-    test_fraction: float
-    budget: dict[str, float]
-    """the one of epochs, steps and minutes that was given or chosen"""
-
-
-def write_record(run: Path, record: RunRecord) -> None:
-    """Write run.json; raises DiskFullError or RunError."""
-    values = {field.name: getattr(record, field.name) for field in fields(record)}
-    for name in "model", "training", "schedule":
-        values[name] = to_json(values[name])
-    write_json(run / RUN_FILE, {"format": RUN_FORMAT} | values)
-
-
-def read_run(run: Path) -> RunRecord | None:
-    """What run.json says, or None where there is none; raises RunError if it is damaged."""
-    path = run / RUN_FILE
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        version = data.pop("format")
-        if version > RUN_FORMAT:
-            raise RunError(f"{path}: written by a newer charrnn", "install a newer charrnn")
-        data["model"] = from_json(ModelSettings, data["model"])
-        data["training"] = from_json(TrainingSettings, data["training"])
-        data["schedule"] = from_json(Schedule, data["schedule"])
-        return RunRecord(**data)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
-        raise RunError(
-            f"{path}: not readable as a run's record ({error})", "start it afresh with --overwrite"
-        ) from None
-
-
-def now() -> str:
-    """This moment in ISO 8601, UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def check_name(name: str) -> None:
@@ -294,39 +225,3 @@ def remove_unfinished(run: Path) -> None:
     """Remove what a crash left half-written in a run that this process has locked."""
     for path in run.glob(TEMPORARY_PREFIX + "*"):
         path.unlink(missing_ok=True)
-
-
-class Metrics:
-    """The file metrics.jsonl: a line a report and a line an evaluation."""
-
-    def __init__(self, run: Path, length: int = 0) -> None:
-        """Open a run's metrics, cut back to `length` bytes; raises RunError."""
-        self.path = run / METRICS_FILE
-        with failures_named(self.path):
-            self._stream = open(self.path, "ab")
-            self._stream.truncate(length)
-
-    def write(self, line: dict[str, Any]) -> None:
-        """Add a line; raises DiskFullError or RunError."""
-        with failures_named(self.path):
-            self._stream.write((json.dumps(line) + "\n").encode())
-            self._stream.flush()
-
-    def sync(self) -> int:
-        """Make what was written durable; returns the file's length in bytes."""
-        with failures_named(self.path):
-            os.fsync(self._stream.fileno())
-            return os.fstat(self._stream.fileno()).st_size
-
-    def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
-
-
-def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl; a last line cut short by a crash is left out."""
-    lines = []
-    with contextlib.suppress(OSError, ValueError):
-        for line in (run / METRICS_FILE).read_text(encoding="utf-8").splitlines():
-            lines.append(json.loads(line))
-    return lines

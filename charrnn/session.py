@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from charrnn import __version__, calibration, runs
+from charrnn import __version__, calibration, run_record, runs
 from charrnn.checkpoints import read_checkpoint, read_resume
 from charrnn.corpus import Corpus, corpus_digest, read_corpus, windows_per_epoch
 from charrnn.errors import CheckpointError, RunError
 from charrnn.planning import Plan
-from charrnn.runs import RunRecord
+from charrnn.run_record import RunRecord
 from charrnn.schedule import Schedule, schedule, schedule_in, steps_of
 from charrnn.settings import TrainingSettings
 from charrnn.training_state import TrainingState, fresh_state, restored_state
@@ -67,7 +67,7 @@ def begin(
         )
     record = RunRecord(
         command=command,
-        created=runs.now(),
+        created=run_record.now(),
         versions={
             "charrnn": __version__,
             "python": platform.python_version(),
@@ -84,7 +84,7 @@ def begin(
         test_fraction=fractions[1],
         budget=plan.budget.to_json(),
     )
-    runs.write_record(run, record)
+    run_record.write_record(run, record)
     state = fresh_state(plan.model, settings, len(corpus.vocabulary))
     return Session(run, corpus, settings, settled, state)
 

@@ -19,7 +19,8 @@ from charrnn.checkpoints import ModelRecord
 from charrnn.corpus import Corpus, Ids, batch, windows_per_epoch
 from charrnn.errors import DivergenceError
 from charrnn.evaluation import Score, score
-from charrnn.runs import Metrics, prune
+from charrnn.metrics import Metrics
+from charrnn.runs import prune
 from charrnn.schedule import Schedule
 from charrnn.seeds import derive
 from charrnn.settings import TrainingSettings

@@ -2,7 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from charrnn.checkpoints import read_record
+from charrnn.errors import RunError
+from charrnn.metrics import read_metrics
+from charrnn.run_record import RunRecord, read_run
+from charrnn.runs import find
 
 
 def overfitting_since(evaluations: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -20,29 +27,63 @@ def overfitting_since(evaluations: Sequence[dict[str, Any]]) -> dict[str, Any] |
     return best if rose and fell else None
 
 
-def sentences(
-    result: dict[str, Any], evaluations: Sequence[dict[str, Any]], held_out: str
-) -> list[str]:
-    """What a run came to: `result` by the names of `--json`, of its best checkpoint.
+def result(run: Path) -> dict[str, Any]:
+    """What a run came to: its best checkpoint's scores, by the names of `--json`.
 
-    `evaluations` are the lines of metrics.jsonl; `held_out` says what was scored.
+    Raises CheckpointError or RunError where the run's files do not say.
     """
-    train = result["train_nats_per_char"]
-    if "nats_per_char" in result:
-        found = [
-            f"The next letter is right {result['accuracy']:.0%} of the time; on average the model "
-            f"hesitates between {result['perplexity']:.1f} letters "
-            f"({result['nats_per_char']:.3f} nats or {result['bits_per_char']:.3f} bits each).",
-            f"Measured on {held_out}, which training never saw.",
-            _fit(result["nats_per_char"], train, evaluations),
+    record, best = read_run(run), find(str(run), run.parent)
+    if record is None:
+        raise RunError(f"{run}: has no run.json", "charrnn evaluate scores a checkpoint alone")
+    header, lines = read_record(best), read_metrics(run)
+    seconds = lines[-1]["seconds"] if lines else 0.0
+    trained = record.schedule.steps * record.training.seq_length * record.training.batch_size
+    return {
+        "run": run.name,
+        "checkpoint": str(best),
+        "step": header.step,
+        "steps": record.schedule.steps,
+        "model": header.settings.model,
+        "parameters": header.parameters,
+        "seed": record.training.seed,
+        "seconds": seconds,
+        "characters_per_second": trained / seconds if seconds else 0.0,
+        "split": "val" if "val" in header.scores else "train",
+        "train_nats_per_char": header.scores.get("train", {}).get("nats_per_char"),
+        **header.scores.get("val", {}),
+    }
+
+
+def sentences(run: Path) -> list[str]:
+    """What a run came to, for a person; raises as `result`."""
+    found, record = result(run), read_run(run)
+    assert record is not None
+    next_command = f"Next: charrnn sample {run.name} --temperature 0.8"
+    train = found["train_nats_per_char"]
+    if "nats_per_char" not in found:
+        hesitates = "" if train is None else f" ({math.exp(train):.1f} letters on its own text)"
+        return [
+            "Nothing was held out, so how well it predicts a new text is unknown" + hesitates + ".",
+            next_command,
         ]
-    else:
-        found = ["Nothing was held out: how well it predicts a new text is unknown."]
-        if train is not None:
-            found.append(
-                f"On its training text it hesitates between {math.exp(train):.1f} letters."
-            )
-    return [*found, f"Next: charrnn sample {result['run']} --temperature 0.8"]
+    evaluations = [line for line in read_metrics(run) if line["kind"] == "evaluation"]
+    return [
+        f"The next letter is right {found['accuracy']:.0%} of the time; on average the model "
+        f"hesitates between {found['perplexity']:.1f} letters "
+        f"({found['nats_per_char']:.3f} nats or {found['bits_per_char']:.3f} bits each).",
+        f"Measured on {_held_out(record)}, which training never saw.",
+        _fit(found["nats_per_char"], train, evaluations),
+        next_command,
+    ]
+
+
+def _held_out(record: RunRecord) -> str:
+    own = record.held_out_paths.get("val")
+    part = record.corpus["splits"]["val"]
+    where = Path(own).name if own else f"the last {record.val_fraction:.0%} of the corpus"
+    if not own and record.test_fraction:
+        where = f"{record.val_fraction:.0%} of the corpus near its end"
+    return f"{where} ({part['end'] - part['start']:,} characters)"
 
 
 def _fit(held_out: float, train: float, evaluations: Sequence[dict[str, Any]]) -> str:

@@ -16,7 +16,7 @@ from charrnn.settings import ModelSettings, TrainingSettings
 if TYPE_CHECKING:
     from charrnn.corpus import Corpus
     from charrnn.planning import Plan
-    from charrnn.runs import RunRecord
+    from charrnn.run_record import RunRecord
     from charrnn.session import Session
     from charrnn.signals import StopSignals
 
@@ -136,7 +136,7 @@ def train(
     ModelSettings(**_named(given, ModelSettings))  # before anything is read
     TrainingSettings(**_named(given, TrainingSettings))
 
-    from charrnn import runs
+    from charrnn import run_record, runs, verdict
     from charrnn.files import locked
     from charrnn.schedule import Budget
     from charrnn.signals import StopSignals
@@ -151,9 +151,9 @@ def train(
         raise UsageError("no corpus given", "charrnn train FILE.txt")
     run = checkpoint_dir / (name or runs.default_name((corpus or [])[0], model or "gru"))
     with StopSignals() as stop:
-        record = runs.read_run(run) if resume else None
+        record = run_record.read_run(run) if resume else None
         if record is not None:
-            _check_same(run.name, record, given, limits)
+            run_record.check_same(run.name, record, given, limits)
             with locked(run / runs.LOCK_FILE, str(run)):
                 _go_on(run, record, threads, stop, quiet)
         else:
@@ -170,9 +170,11 @@ def train(
                 finally:
                     runs.abandon(run)  # what was not begun leaves no trace
     if json:
-        console.say_json(_result(run))
+        console.say_json(verdict.result(run))
     elif not quiet:
-        _show_verdict(run)
+        console.say()
+        for sentence in verdict.sentences(run):
+            console.say_wrapped(sentence)
 
 
 def _named(given: Mapping[str, Any], kind: type) -> dict[str, Any]:
@@ -295,40 +297,6 @@ def _go_on(
     _watch(resumed, stop, quiet)
 
 
-def _check_same(
-    name: str, record: "RunRecord", given: Mapping[str, Any], limits: Mapping[str, Any]
-) -> None:
-    """Raise UsageError where a flag contradicts what the run was begun with."""
-    recorded = {
-        **dataclasses.asdict(record.model),
-        **dataclasses.asdict(record.training),
-        **{f"{split}_file": Path(path) for split, path in record.held_out_paths.items()},
-        "val_frac": record.val_fraction,
-        "test_frac": record.test_fraction,
-        "corpus": [Path(path) for path in record.paths],
-    }
-    for free in "threads", "keep":
-        del recorded[free]
-    asked = {k: _absolute(v) for k, v in given.items() if k in recorded and v != "auto"}
-    different = [flag for flag, value in asked.items() if value != recorded[flag]]
-    if limits and limits != record.budget:
-        different += list(limits)
-    if different:
-        flag = different[0]
-        was = recorded.get(flag, record.budget.get(flag, "another budget"))
-        shown = "the corpus" if flag == "corpus" else f"--{flag.replace('_', '-')}"
-        raise UsageError(
-            f"{name} was begun with {was} for {shown}",
-            f"leave {shown} out to go on with it, or give another --name",
-        )
-
-
-def _absolute(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_absolute(item) for item in value]
-    return value.absolute() if isinstance(value, Path) else value
-
-
 def _watch(session: "Session", stop: "StopSignals", quiet: bool) -> None:
     """Train, showing what happens; raises StoppedError when a signal ended it."""
     from charrnn import dashboard, training
@@ -353,47 +321,3 @@ def _watch(session: "Session", stop: "StopSignals", quiet: bool) -> None:
             f"--name {shlex.quote(session.run.name)} "
             f"--checkpoint-dir {shlex.quote(str(session.run.parent))}",
         )
-
-
-def _result(run: Path) -> dict[str, Any]:
-    """What a finished run came to, by the names of `--json`."""
-    from charrnn import runs
-    from charrnn.checkpoints import read_record
-
-    record, best = runs.read_run(run), runs.find(str(run), run.parent)
-    assert record is not None
-    header, lines = read_record(best), runs.read_metrics(run)
-    seconds = lines[-1]["seconds"] if lines else 0.0
-    trained = record.schedule.steps * record.training.seq_length * record.training.batch_size
-    return {
-        "run": run.name,
-        "checkpoint": str(best),
-        "step": header.step,
-        "steps": record.schedule.steps,
-        "model": header.settings.model,
-        "parameters": header.parameters,
-        "seed": record.training.seed,
-        "seconds": seconds,
-        "characters_per_second": trained / seconds if seconds else 0.0,
-        "split": "val" if "val" in header.scores else "train",
-        "train_nats_per_char": header.scores.get("train", {}).get("nats_per_char"),
-        **header.scores.get("val", {}),
-    }
-
-
-def _show_verdict(run: Path) -> None:
-    from charrnn import runs, verdict
-
-    record = runs.read_run(run)
-    assert record is not None
-    own = record.held_out_paths.get("val")
-    start, end = (record.corpus["splits"]["val"][edge] for edge in ("start", "end"))
-    held_out = Path(own).name if own else f"the last {record.val_fraction:.0%} of the corpus"
-    sentences = verdict.sentences(
-        _result(run),
-        [line for line in runs.read_metrics(run) if line["kind"] == "evaluation"],
-        f"{held_out} ({end - start:,} characters)",
-    )
-    console.say()
-    for sentence in sentences:
-        console.say_wrapped(sentence)

@@ -1,0 +1,112 @@
+"""What run.json says of a run: enough to start it again, or to go on with it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from charrnn.errors import RunError, UsageError
+from charrnn.files import write_json
+from charrnn.schedule import Schedule
+from charrnn.settings import ModelSettings, TrainingSettings, from_json, to_json
+
+RUN_FORMAT = 1
+"""The version of run.json this program writes; it reads this one and all before it."""
+
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What run.json says."""
+
+    command: str
+    """the fully explicit command that would start this run"""
+    created: str
+    """ISO 8601, UTC"""
+    versions: dict[str, str]
+    model: ModelSettings
+    training: TrainingSettings
+    schedule: Schedule
+    corpus: dict[str, Any]
+    """see Corpus.record"""
+    paths: list[str]
+    """the corpus's files, absolute"""
+    held_out_paths: dict[str, str]
+    """the files of --val-file and --test-file, absolute, by split"""
+    val_fraction: float
+    test_fraction: float
+    budget: dict[str, float]
+    """the one of epochs, steps and minutes that was given or chosen"""
+
+
+def write_record(run: Path, record: RunRecord) -> None:
+    """Write run.json; raises DiskFullError or RunError."""
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    for name in "model", "training", "schedule":
+        values[name] = to_json(values[name])
+    write_json(run / RUN_FILE, {"format": RUN_FORMAT} | values)
+
+
+def read_run(run: Path) -> RunRecord | None:
+    """What run.json says, or None where there is none; raises RunError if it is damaged."""
+    path = run / RUN_FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        version = data.pop("format")
+        if version > RUN_FORMAT:
+            raise RunError(f"{path}: written by a newer charrnn", "install a newer charrnn")
+        data["model"] = from_json(ModelSettings, data["model"])
+        data["training"] = from_json(TrainingSettings, data["training"])
+        data["schedule"] = from_json(Schedule, data["schedule"])
+        return RunRecord(**data)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
+        raise RunError(
+            f"{path}: not readable as a run's record ({error})", "start it afresh with --overwrite"
+        ) from None
+
+
+def check_same(
+    name: str, record: RunRecord, given: Mapping[str, Any], budget: Mapping[str, Any]
+) -> None:
+    """Raise UsageError where a flag contradicts what the run was begun with.
+
+    `given` are flags by name, `budget` the one of epochs, steps and minutes.
+    """
+    recorded = {
+        **to_json(record.model),
+        **to_json(record.training),
+        **{f"{split}_file": Path(path) for split, path in record.held_out_paths.items()},
+        "val_frac": record.val_fraction,
+        "test_frac": record.test_fraction,
+        "corpus": [Path(path) for path in record.paths],
+    }
+    for free in "threads", "keep":
+        del recorded[free]
+    asked = {k: _absolute(v) for k, v in given.items() if k in recorded and v != "auto"}
+    different = [flag for flag, value in asked.items() if value != recorded[flag]]
+    if budget and budget != record.budget:
+        different += list(budget)
+    if different:
+        flag = different[0]
+        was = recorded.get(flag, record.budget.get(flag, "another budget"))
+        shown = "the corpus" if flag == "corpus" else f"--{flag.replace('_', '-')}"
+        raise UsageError(
+            f"{name} was begun with {was} for {shown}",
+            f"leave {shown} out to go on with it, or give another --name",
+        )
+
+
+def _absolute(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_absolute(item) for item in value]
+    return value.absolute() if isinstance(value, Path) else value
+
+
+def now() -> str:
+    """This moment in ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
