@@ -173,7 +173,8 @@ class Dashboard(Display):
         model, corpus = self._session.state.model, self._session.corpus
         sampler = Sampler(model.settings, corpus.vocabulary, model.arrays())
         settings = SamplingSettings(length=240, temperature=0.8)
-        return "".join(sampler.sample(sampler.read_prompt(""), settings, seed=self._seen.step))
+        pieces = sampler.sample(sampler.read_prompt(""), settings, seed=self._seen.step)
+        return "".join(pieces).lstrip("\n")
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()

@@ -40,7 +40,8 @@ def write_file(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Put `value` at `path` as indented JSON, durably; raises as `write_file`."""
-    write_file(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    # ASCII, because a path may hold bytes that are no UTF-8.
+    write_file(path, (json.dumps(value, indent=2, ensure_ascii=True) + "\n").encode())
 
 
 def sync_directory(path: Path) -> None:

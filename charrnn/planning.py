@@ -12,6 +12,9 @@ from charrnn.settings import ModelSettings, TrainingSettings, to_json
 
 DEFAULT_MINUTES = 10.0
 
+OPERATIONS_PER_SECOND = 4e10
+"""About what a processor thread gets through while training; only choices rest on it."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -35,11 +38,14 @@ def plan(
     the rest fits around them. Raises UsageError for a value that cannot be.
     """
     budget = budget or Budget(minutes=DEFAULT_MINUTES)
-    size = _hidden_size(characters)
-    settings = ModelSettings(**({"hidden_size": size} | dict(model)))
-    window: dict[str, Any] = {"seq_length": _seq_length(characters, training)} | dict(training)
-    batch_size = _batch_size(characters, window["seq_length"])
-    return Plan(settings, TrainingSettings(**({"batch_size": batch_size} | window)), budget)
+    settings = ModelSettings(**({"hidden_size": _hidden_size(characters)} | dict(model)))
+    chosen: dict[str, Any] = {"seq_length": _seq_length(characters, training)} | dict(training)
+    chosen.setdefault("batch_size", _batch_size(characters, chosen["seq_length"]))
+    batch_characters = chosen["seq_length"] * chosen["batch_size"]
+    threads = int(chosen.get("threads", 1))
+    epochs = _expected_epochs(characters, budget, settings, batch_characters, threads)
+    chosen.setdefault("dropout", _dropout(epochs))
+    return Plan(settings, TrainingSettings(**chosen), budget)
 
 
 def _hidden_size(characters: int) -> int:
@@ -57,8 +63,29 @@ def _seq_length(characters: int, training: Mapping[str, Any]) -> int:
 
 def _batch_size(characters: int, seq_length: int) -> int:
     """B: 48, or so many fewer that a small text still gives fifty steps an epoch."""
-    windows = (characters - 1) // seq_length
+    windows = (characters - 1) // max(1, seq_length)
     return max(1, min(48, max(windows // 50, min(8, windows))))
+
+
+def _expected_epochs(
+    characters: int, budget: Budget, model: ModelSettings, batch_characters: int, threads: int
+) -> float:
+    """About how often the budget will read the text."""
+    if budget.epochs is not None:
+        return budget.epochs
+    if budget.steps is not None:
+        return budget.steps * batch_characters / characters
+    assert budget.minutes is not None
+    operations = 6 * model.parameters(0)  # a character's forward and backward products
+    return budget.minutes * 60 * threads * OPERATIONS_PER_SECOND / operations / characters
+
+
+def _dropout(epochs: float) -> float:
+    """A text that is read many times is learnt by heart unless something is left out."""
+    for limit, dropout in ((6.0, 0.0), (12.0, 0.2)):
+        if epochs < limit:
+            return dropout
+    return 0.3
 
 
 def describe(chosen: Plan, corpus: Corpus) -> list[str]:
@@ -68,13 +95,15 @@ def describe(chosen: Plan, corpus: Corpus) -> list[str]:
     train, held_out = len(corpus.ids["train"]), len(corpus.ids["val"])
     size = f"{model.layers} x {model.hidden_size} {model.model}"
     epoch = windows_per_epoch(train, training.seq_length, training.batch_size)
+    where = f"{training.precision} on {training.device}"
+    if training.device == "cpu":
+        where += f", {training.threads} thread{'s' if training.threads > 1 else ''}"
     return [
-        f"corpus    {names}: {train + held_out:,} characters, {len(corpus.vocabulary):,} distinct; "
-        f"{held_out:,} held out to measure on",
-        f"model     {size}, {model.parameters(len(corpus.vocabulary)):,} parameters",
-        f"training  {chosen.budget}; {training.batch_size} streams of {training.seq_length} "
-        f"characters a step, {epoch:,} steps an epoch; {training.precision} on "
-        f"{training.threads} {training.device} threads",
+        f"corpus    {names}: {train:,} characters to train on, {held_out:,} held out",
+        f"model     {size}, {model.parameters(len(corpus.vocabulary)):,} parameters, "
+        f"{len(corpus.vocabulary):,} characters known",
+        f"training  {chosen.budget}, {epoch:,} steps of {training.batch_size} x "
+        f"{training.seq_length} characters an epoch, {where}",
     ]
 
 

@@ -142,11 +142,14 @@ def find(reference: str | None, directory: Path) -> Path:
     """
     if reference is None:
         return _of_run(_written_last(directory))
-    for path in Path(reference), directory / reference:
-        if path.is_dir():
-            return _of_run(path)
-        if path.exists() or path.suffix == ".safetensors":
-            return path
+    places = [Path(reference), directory / reference]
+    for place in places:
+        if place.is_dir() and model_files(place):
+            return _of_run(place)
+        if place.is_file() or (place.suffix == ".safetensors" and not place.is_dir()):
+            return place
+    if any(place.is_dir() for place in places):
+        raise _empty(next(place for place in places if place.is_dir()))
     known = ", ".join(run.name for run in all_runs(directory)) or "none"
     raise CheckpointError(
         f"{reference}: no checkpoint, run directory or run of that name",
@@ -183,10 +186,14 @@ def select(references: Iterable[str] | None, directory: Path) -> list[Path]:
 def _of_run(run: Path) -> Path:
     path = best(run)
     if path is None:
-        raise CheckpointError(
-            f"{run}: holds no readable checkpoint", "charrnn checkpoints list shows what there is"
-        )
+        raise _empty(run)
     return path
+
+
+def _empty(run: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{run}: holds no readable checkpoint", "charrnn checkpoints list shows what there is"
+    )
 
 
 def _written_last(directory: Path) -> Path:

@@ -90,7 +90,7 @@ def restored_state(
     state.model.load(weights)
     for name, parameter in state.model.named_parameters():
         state.optimizer.state[parameter] = {
-            "step": torch.tensor(float(record.step)),
+            "step": torch.tensor(float(record.step), device=settings.device),
             "exp_avg": torch.tensor(tensors[f"exp_avg.{name}"], device=settings.device),
             "exp_avg_sq": torch.tensor(tensors[f"exp_avg_sq.{name}"], device=settings.device),
         }

@@ -7,17 +7,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn import console
-from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Command, Json, option
+from charrnn.commands.options import (
+    CHECKPOINTS,
+    CheckpointDir,
+    Command,
+    Json,
+    help_alone,
+    option,
+)
 from charrnn.errors import DamagedError, UsageError
 
 if TYPE_CHECKING:
     from charrnn.checkpoints import ModelRecord
 
-app = typer.Typer(
-    help="List, show, verify and prune checkpoints.", no_args_is_help=True, rich_markup_mode=None
-)
+app = typer.Typer(rich_markup_mode=None)
 
 _SORTS = ("run", "step", "loss", "size", "age")
+
+
+@app.callback(invoke_without_command=True)
+def checkpoints(context: typer.Context) -> None:
+    """List, show, verify and prune checkpoints.
+
+    \b
+    Examples:
+      charrnn checkpoints list --sort loss
+      charrnn checkpoints verify
+    """
+    help_alone(context)
 
 
 @app.command("list", cls=Command)

@@ -6,18 +6,28 @@ from typing import Annotated
 import typer
 
 from charrnn import console
-from charrnn.commands.options import Command, Json
+from charrnn.commands.options import Command, Json, help_alone
 from charrnn.errors import CharrnnError
 
-app = typer.Typer(
-    help="List, examine and build texts.", no_args_is_help=True, rich_markup_mode=None
-)
+app = typer.Typer(rich_markup_mode=None)
 
 CORPORA = Path("corpora")
 
 Directory = Annotated[
     Path, typer.Option("--directory", help="Where texts are kept.", metavar="DIR")
 ]
+
+
+@app.callback(invoke_without_command=True)
+def corpus(context: typer.Context) -> None:
+    """List, examine and build texts.
+
+    \b
+    Examples:
+      charrnn corpus build python-reference
+      charrnn corpus info hamlet.txt
+    """
+    help_alone(context)
 
 
 @app.command("list", cls=Command)

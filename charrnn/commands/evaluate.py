@@ -164,10 +164,9 @@ def _show(rows: list[dict[str, Any]]) -> None:
 
 
 def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
-    reading = "as one stream" if row["exact"] else "in 32 stretches, each entered warm"
     return [
         ("checkpoint", row["checkpoint"]),
-        ("scored on", f"{row['split']}, {row['characters']:,} characters, read {reading}"),
+        ("scored on", f"{row['split']}, {row['characters']:,.0f} characters"),
         ("nats/char", f"{row['nats_per_char']:.4f}"),
         ("bits/char", f"{row['bits_per_char']:.4f}"),
         ("bits/byte", f"{row['bits_per_byte']:.4f}"),

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from charrnn import console
+
 CheckpointDir = Annotated[
     Path,
     typer.Option(
@@ -20,6 +22,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 
 CHECKPOINTS = Path("checkpoints")
+
+
+def help_alone(context: typer.Context) -> None:
+    """Print a group's help where no subcommand of it is named."""
+    if context.invoked_subcommand is None:
+        console.say(context.get_help())
 
 
 class Command(TyperCommand):
