@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from tqdm import tqdm
 
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
-
 
 def use_utf8() -> None:
     """Make the standard streams UTF-8, whatever the locale says."""
@@ -95,8 +93,8 @@ def show_error(error: CharrnnError) -> None:
 
 
 def one_line(text: str) -> str:
-    """Text without line ends or control characters, safe to show on a terminal."""
-    return text.translate(_ESCAPES)
+    """Text on one line, with escapes for what could move a cursor or turn its direction."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _to_stderr(line: str, style: str) -> None:
@@ -106,7 +104,7 @@ def _to_stderr(line: str, style: str) -> None:
 
 
 def rich_console(stream: TextIO) -> "Console":
-    """A Rich console on a stream: plain and 80 wide or more where no terminal is."""
+    """A Rich console on a stream: plain, and so wide that nothing is cut, off a terminal."""
     from rich.console import Console
 
     return Console(
@@ -115,7 +113,7 @@ def rich_console(stream: TextIO) -> "Console":
         markup=False,
         emoji=False,
         force_terminal=is_terminal(stream),
-        width=None if stream.isatty() else max(80, width()),
+        width=None if stream.isatty() else 500,
     )
 
 
@@ -187,8 +185,8 @@ def number(value: float) -> str:
     """A count a person can read at a glance: 950, 12.3k, 4.1M."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= limit:
-            scale = 1e3 if unit == "k" else limit
-            return f"{value / scale:.1f}{unit}"
+            scaled = value / (1e3 if unit == "k" else limit)
+            return f"{scaled:.0f}{unit}" if abs(scaled) >= 100 else f"{scaled:.1f}{unit}"
     return f"{value:,.0f}"
 
 

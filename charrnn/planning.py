@@ -11,6 +11,8 @@ from charrnn.schedule import Budget
 from charrnn.settings import ModelSettings, TrainingSettings, to_json
 
 DEFAULT_MINUTES = 10.0
+MOST_EPOCHS = 50.0
+"""The budget where none is given: these minutes, or these epochs of a text read sooner."""
 
 OPERATIONS_PER_SECOND = 4e10
 """About what a processor thread gets through while training; only choices rest on it."""
@@ -37,12 +39,15 @@ def plan(
     `model` and `training` are the settings that were given, by name; they are obeyed and
     the rest fits around them. Raises UsageError for a value that cannot be.
     """
-    budget = budget or Budget(minutes=DEFAULT_MINUTES)
     settings = ModelSettings(**({"hidden_size": _hidden_size(characters)} | dict(model)))
     chosen: dict[str, Any] = {"seq_length": _seq_length(characters, training)} | dict(training)
     chosen.setdefault("batch_size", _batch_size(characters, chosen["seq_length"]))
     batch_characters = chosen["seq_length"] * chosen["batch_size"]
     threads = int(chosen.get("threads", 1))
+    if budget is None:
+        budget = Budget(minutes=DEFAULT_MINUTES)
+        if _expected_epochs(characters, budget, settings, batch_characters, threads) > MOST_EPOCHS:
+            budget = Budget(epochs=MOST_EPOCHS)
     epochs = _expected_epochs(characters, budget, settings, batch_characters, threads)
     chosen.setdefault("dropout", _dropout(epochs))
     return Plan(settings, TrainingSettings(**chosen), budget)

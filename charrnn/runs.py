@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from charrnn.checkpoints import ModelRecord, read_record, resume_path
-from charrnn.errors import CheckpointError, RunError, UsageError
+from charrnn.errors import CheckpointError, LockedError, RunError, UsageError
 from charrnn.files import (
     TEMPORARY_PREFIX,
     failures_named,
@@ -39,11 +39,12 @@ def default_name(corpus: Path, model: str) -> str:
     return f"{stem[:80]}-{model}"
 
 
-def claim(directory: Path, name: str, *, numbered: bool) -> Path:
+def claim(directory: Path, name: str, *, numbered: bool, reuse: bool = False) -> Path:
     """Claim a run's name by creating its directory.
 
     With `numbered`, a taken name gets the next number (`hamlet-gru-2`); without, it
-    raises RunError. Two processes never claim the same one.
+    raises RunError. Two processes never claim the same one. With `reuse`, a name whose
+    process died before it began is taken over.
     """
     with failures_named(directory):
         directory.mkdir(parents=True, exist_ok=True)
@@ -58,6 +59,8 @@ def claim(directory: Path, name: str, *, numbered: bool) -> Path:
         except RunError as error:
             if not isinstance(error.__cause__, FileExistsError):
                 raise
+            if reuse and is_unused(run):
+                return run
             if not numbered:
                 raise RunError(
                     f"{run}: a run of this name exists",
@@ -67,7 +70,12 @@ def claim(directory: Path, name: str, *, numbered: bool) -> Path:
 
 
 def set_aside(run: Path) -> Path:
-    """Rename a run's directory to the first free `<name>.old`, `<name>.old-2`, ..."""
+    """Rename a run's directory to the first free `<name>.old`, `<name>.old-2`, ...
+
+    Raises LockedError where it is being trained at this moment.
+    """
+    if is_locked(run / LOCK_FILE):
+        raise LockedError(f"{run}: is being trained at this moment", "give another --name")
     number = 1
     while True:
         target = run.with_name(run.name + (".old" if number == 1 else f".old-{number}"))

@@ -72,7 +72,7 @@ def list_(
         console.notice(f"{checkpoint_dir}: no checkpoints; train one: charrnn train FILE.txt")
     else:
         console.show_table(
-            ["run", "model", "step", "params", "loss", "bits/char", "size", "age", ""],
+            ["run", "model", "step", "params", "nats", "bits", "size", "age", ""],
             [_cells(row) for row in rows],
         )
 
@@ -110,7 +110,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         "-" if loss is None else f"{loss:.4f}",
         "-" if bits is None else f"{bits:.4f}",
         console.number(row["size"]) + "B",
-        console.duration(row["age_seconds"]),
+        console.duration(row["age_seconds"]).split()[0],
         "best" if row["best"] else "",
     ]
 

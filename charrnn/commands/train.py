@@ -10,7 +10,7 @@ import typer
 
 from charrnn import console
 from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet, option
-from charrnn.errors import RunError, StoppedError, UsageError
+from charrnn.errors import StoppedError, UsageError
 from charrnn.settings import ModelSettings, TrainingSettings
 
 if TYPE_CHECKING:
@@ -159,14 +159,17 @@ def train(
         else:
             text = _read(corpus or [], given)
             plan = _plan(text, budget, given, quiet)
-            command = _command(corpus or [], plan, given, run.name)
             if dry_run:
-                console.say(command)
+                console.say(_command(plan, given, run.name))
                 return
-            run = _claim(run, numbered=name is None, resume=resume, overwrite=overwrite)
+            if overwrite and run.is_dir():
+                aside = runs.set_aside(run)
+                if not quiet:
+                    console.notice(f"the old run is moved aside to {aside}")
+            run = runs.claim(checkpoint_dir, run.name, numbered=not (name or resume), reuse=resume)
             with locked(run / runs.LOCK_FILE, str(run)):
                 try:
-                    _begin(run, text, plan, command, given, stop, quiet)
+                    _begin(run, text, plan, given, stop, quiet)
                 finally:
                     runs.abandon(run)  # what was not begun leaves no trace
     if json:
@@ -218,58 +221,39 @@ def _plan(text: "Corpus", budget: Any, given: Mapping[str, Any], quiet: bool) ->
     return plan
 
 
-def _command(paths: list[Path], plan: "Plan", given: Mapping[str, Any], name: str) -> str:
+def _command(plan: "Plan", given: Mapping[str, Any], name: str) -> str:
     """The run as one fully explicit command."""
     from charrnn import planning
 
-    held_out = []
+    flags = ["--name", name]
     for split, share in ("val", 0.1), ("test", 0.0):
         file = given.get(f"{split}_file")
         fraction = given.get(f"{split}_frac", share)
-        held_out += [f"--{split}-file", str(file)] if file else [f"--{split}-frac", f"{fraction}"]
+        flags += [f"--{split}-file", str(file)] if file else [f"--{split}-frac", f"{fraction}"]
     if "checkpoint_steps" in given:
-        held_out += ["--checkpoint-steps", str(given["checkpoint_steps"])]
-    return planning.explicit_command(paths, plan, ["--name", name, *held_out])
-
-
-def _claim(run: Path, *, numbered: bool, resume: bool, overwrite: bool) -> Path:
-    from charrnn import runs
-    from charrnn.files import is_locked
-
-    if overwrite and run.is_dir():
-        if is_locked(run / runs.LOCK_FILE):
-            raise RunError(f"{run}: is being trained at this moment", "give another --name")
-        console.notice(f"the old run is moved aside to {runs.set_aside(run)}")
-    if (
-        resume and run.is_dir() and runs.is_unused(run)
-    ):  # claimed by a process that died before it began
-        return run
-    return runs.claim(run.parent, run.name, numbered=numbered and not resume)
+        flags += ["--checkpoint-steps", str(given["checkpoint_steps"])]
+    return planning.explicit_command(given["corpus"], plan, flags)
 
 
 def _begin(
     run: Path,
     text: "Corpus",
     plan: "Plan",
-    command: str,
     given: Mapping[str, Any],
     stop: "StopSignals",
     quiet: bool,
 ) -> None:
     from charrnn import session
 
-    _watch(
-        session.begin(
-            run,
-            text,
-            plan,
-            command=command,
-            checkpoint_steps=given.get("checkpoint_steps"),
-            fractions=(given.get("val_frac", 0.1), given.get("test_frac", 0.0)),
-        ),
-        stop,
-        quiet,
+    begun = session.begin(
+        run,
+        text,
+        plan,
+        command=_command(plan, given, run.name),
+        checkpoint_steps=given.get("checkpoint_steps"),
+        fractions=(given.get("val_frac", 0.1), given.get("test_frac", 0.0)),
     )
+    _watch(begun, stop, quiet)
 
 
 def _go_on(
@@ -301,23 +285,21 @@ def _watch(session: "Session", stop: "StopSignals", quiet: bool) -> None:
     """Train, showing what happens; raises StoppedError when a signal ended it."""
     from charrnn import dashboard, training
 
+    stopped = False
+    events = training.train(
+        session.state, session.corpus, session.settings, session.schedule, session.run, stop=stop
+    )
     with dashboard.display(session, quiet) as shown:
         stop.training = True
-        for event in training.train(
-            session.state,
-            session.corpus,
-            session.settings,
-            session.schedule,
-            session.run,
-            stop=stop,
-        ):
+        for event in events:
             shown.show(event)
-    if stop.received is not None:
+            stopped = isinstance(event, training.Stopped)
+    if stopped:
+        assert stop.received is not None
+        where = ["--name", session.run.name, "--checkpoint-dir", str(session.run.parent)]
         raise StoppedError(
             stop.received,
             f"{session.run}: stopped at step {session.state.step:,} of "
             f"{session.schedule.steps:,}, everything saved",
-            "go on with: charrnn train --resume "
-            f"--name {shlex.quote(session.run.name)} "
-            f"--checkpoint-dir {shlex.quote(str(session.run.parent))}",
+            f"go on with: charrnn train --resume {shlex.join(where)}",
         )
