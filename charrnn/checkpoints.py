@@ -176,13 +176,13 @@ def _opened(path: Path) -> Any:
 
 def _header_length(path: Path, head: bytes, size: int) -> int:
     """The length of a safetensors header, or the error that says what the file is."""
-    if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
-        raise FormatError(
-            f"{path}: is a pickle, which could run a program; charrnn never opens one",
-            "charrnn reads the .safetensors files that charrnn train writes",
-        )
     length = int.from_bytes(head, "little")
     if len(head) < 8 or length > _LARGEST_HEADER:
+        if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
+            raise FormatError(
+                f"{path}: is a pickle, which could run a program; charrnn never opens one",
+                "charrnn reads the .safetensors files that charrnn train writes",
+            )
         raise FormatError(f"{path}: not a safetensors file", "give a checkpoint of charrnn's")
     if 8 + length > size:
         raise DamagedError(f"{path}: cut off after {size:,} bytes", _OTHER_CHECKPOINT)
@@ -194,8 +194,8 @@ def _metadata(path: Path, header: bytes) -> dict[str, Any]:
     try:
         outer = json.loads(header)["__metadata__"]["charrnn"]
         metadata = json.loads(outer)
-        version = metadata["format"]
-        if not isinstance(version, int) or not isinstance(metadata["digest"], str):
+        version = _whole(metadata["format"], least=1)
+        if not re.fullmatch("[0-9a-f]{64}", metadata["digest"], re.ASCII):
             raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):
         raise FormatError(
@@ -216,16 +216,15 @@ def _record(path: Path, metadata: dict[str, Any]) -> ModelRecord:
             f"use {path.name.removesuffix(RESUME_SUFFIX)}.safetensors beside it",
         )
     try:
-        scores = {
-            str(split): {str(name): float(value) for name, value in score.items()}
-            for split, score in metadata["scores"].items()
-        }
         return ModelRecord(
             from_json(ModelSettings, metadata["model"]),
             Vocabulary.from_json(metadata["vocabulary"]),
-            int(metadata["step"]),
-            scores,
-            dict(metadata["corpus"]),
+            _whole(metadata["step"]),
+            {
+                split: {name: _number(value) for name, value in score.items()}
+                for split, score in metadata["scores"].items()
+            },
+            _corpus(metadata["corpus"]),
             str(metadata["resume_digest"]),
             metadata["digest"],
         )
@@ -233,6 +232,35 @@ def _record(path: Path, metadata: dict[str, Any]) -> ModelRecord:
         raise FormatError(
             f"{path}: its header is not a model's ({error})", _OTHER_CHECKPOINT
         ) from None
+
+
+def _whole(value: object, least: int = 0) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise TypeError(f"{value!r} where a whole number belongs")
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} where a number belongs")
+    return value
+
+
+def _corpus(data: Any) -> dict[str, Any]:
+    """What proves which text it was, checked as far as anything relies on it."""
+    texts = [data["sha256"]]
+    _whole(data["characters"])
+    parts = [data["splits"][split] for split in ("train", "val", "test")]
+    files = [*data["files"], *(part["file"] for part in parts if part["file"] is not None)]
+    for file in files:
+        texts += [file["name"], file["sha256"]]
+        _whole(file["bytes"])
+    for part in parts:
+        texts.append(part["sha256"])
+        _whole(part["end"], least=_whole(part["start"]))
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a corpus is proved by texts")
+    return dict(data)
 
 
 def _verified(path: Path, data: bytes) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
@@ -79,14 +79,13 @@ def _run(arguments: list[str], debug: bool) -> int:
     except CharrnnError as error:
         if debug:
             raise
+        error.hint = error.hint or _help_page(arguments)
         console.show_error(error)
         return error.exit_code
     except TyperException as error:
         if debug:
             raise
-        context = getattr(error, "ctx", None)
-        page = context.command_path if context else "charrnn"
-        console.show_error(CharrnnError(error.format_message(), f"{page} --help"))
+        console.show_error(CharrnnError(error.format_message(), _help_page(arguments)))
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
@@ -101,3 +100,15 @@ def _run(arguments: list[str], debug: bool) -> int:
             CharrnnError(f"unexpected {what}", "a bug: --debug shows where; please report it")
         )
         return 1
+
+
+def _help_page(arguments: list[str]) -> str:
+    """The command that shows the help of what a command line asked for."""
+    words = ["charrnn"]
+    tree: Any = typer.main.get_command(app)
+    for argument in arguments:
+        tree = getattr(tree, "commands", {}).get(argument)
+        if tree is None:
+            break
+        words.append(argument)
+    return " ".join([*words, "--help"])

@@ -1,5 +1,6 @@
 """Texts as a model reads them: ids, what is held out, and the batches of training."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,12 +81,10 @@ def read_corpus(
     held_out = {split: read_text(path) for split, path in files.items() if path}
     whole = "".join(text.characters for text in texts)
     everything = whole + "".join(text.characters for text in held_out.values())
-    if not whole:
-        raise TextError(f"{paths[0]}: the file holds a byte-order mark and no text")
     vocabulary = Vocabulary("".join(c for c, _ in count_characters(everything)))
     ids = vocabulary.encode(whole)
-    val_start = round(len(ids) * (1.0 - val_fraction - test_fraction))
-    test_start = round(len(ids) * (1.0 - test_fraction))
+    test_start = len(ids) - _share(len(ids), test_fraction)
+    val_start = len(ids) - _share(len(ids), val_fraction + test_fraction)
     bounds = {
         "train": (0, val_start),
         "val": (val_start, test_start),
@@ -96,6 +95,11 @@ def read_corpus(
         parts[split] = vocabulary.encode(text.characters)
         bounds[split] = (0, len(parts[split]))
     return Corpus(texts, held_out, vocabulary, parts, bounds)
+
+
+def _share(count: int, fraction: float) -> int:
+    """A fraction of a count, rounded up, as in nanoGPT's split: 0.1 of 1,115,394 is 111,540."""
+    return math.ceil(round(count * fraction, 6))  # 0.1 + 0.2 is a little more than 0.3
 
 
 def corpus_digest(texts: Sequence[Text]) -> str:
@@ -121,7 +125,8 @@ class Batch(NamedTuple):
 def windows_per_epoch(characters: int, seq_length: int, batch_size: int) -> int:
     """How many batches of T = `seq_length` by B = `batch_size` read a text once.
 
-    Raises UsageError where the text is too short for a single one.
+    Raises TextError where the text is shorter than one stream of them, UsageError where
+    it is too short for B streams.
     """
     window = seq_length * batch_size
     if characters - 1 < window:
@@ -129,7 +134,9 @@ def windows_per_epoch(characters: int, seq_length: int, batch_size: int) -> int:
             raise TextError(
                 f"the training text has {characters:,} characters, fewer than one window of "
                 f"{seq_length:,} and the character after it",
-                f"give more text, or --seq-length {max(1, (characters - 1) // 2)} --batch-size 1",
+                f"give more text, or --seq-length {(characters - 1) // 2 or 1} --batch-size 1"
+                if characters > 1
+                else "give more text, or hold out less",
             )
         raise UsageError(
             f"--batch-size {batch_size} x --seq-length {seq_length}: one batch is more than the "

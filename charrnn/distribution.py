@@ -57,9 +57,7 @@ def min_p(p: Probabilities, share: float) -> Probabilities:
 def draw(p: Probabilities, uniform: float) -> int:
     """The id that a number from [0, 1) draws, by the inverse of the cumulative sums."""
     sums = np.cumsum(p)
-    drawn = int(np.searchsorted(sums, uniform * sums[-1], side="right"))
-    # Rounding may point past the last character that is possible at all.
-    return min(drawn, int(np.flatnonzero(p)[-1]))
+    return int(np.searchsorted(sums, uniform * sums[-1], side="right"))
 
 
 def _by_likelihood(p: Probabilities) -> NDArray[np.intp]:

@@ -79,8 +79,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
                     continue
                 holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
                 raise LockedError(
-                    f"{what}: already being trained by {holder or 'another process'}",
-                    "wait for it, or give this one another --name",
+                    f"{what}: in use by {holder or 'another process'}", "wait until it has ended"
                 ) from None
             except OSError:  # a file system without locks: go on unprotected
                 break

@@ -17,6 +17,9 @@ MOST_EPOCHS = 50.0
 OPERATIONS_PER_SECOND = 4e10
 """About what a processor thread gets through while training; only choices rest on it."""
 
+GPU_THREADS = 50
+"""How many such threads a GPU is taken for."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -39,11 +42,12 @@ def plan(
     `model` and `training` are the settings that were given, by name; they are obeyed and
     the rest fits around them. Raises UsageError for a value that cannot be.
     """
+    TrainingSettings(**training)  # what is given must be possible before anything fits around it
     settings = ModelSettings(**({"hidden_size": _hidden_size(characters)} | dict(model)))
     chosen: dict[str, Any] = {"seq_length": _seq_length(characters, training)} | dict(training)
     chosen.setdefault("batch_size", _batch_size(characters, chosen["seq_length"]))
     batch_characters = chosen["seq_length"] * chosen["batch_size"]
-    threads = int(chosen.get("threads", 1))
+    threads = chosen.get("threads", 1) if chosen.get("device", "cpu") == "cpu" else GPU_THREADS
     if budget is None:
         budget = Budget(minutes=DEFAULT_MINUTES)
         if _expected_epochs(characters, budget, settings, batch_characters, threads) > MOST_EPOCHS:
@@ -79,10 +83,10 @@ def _expected_epochs(
     if budget.epochs is not None:
         return budget.epochs
     if budget.steps is not None:
-        return budget.steps * batch_characters / characters
+        return budget.steps * batch_characters / max(1, characters)
     assert budget.minutes is not None
     operations = 6 * model.parameters(0)  # a character's forward and backward products
-    return budget.minutes * 60 * threads * OPERATIONS_PER_SECOND / operations / characters
+    return budget.minutes * 60 * threads * OPERATIONS_PER_SECOND / operations / max(1, characters)
 
 
 def _dropout(epochs: float) -> float:
@@ -117,7 +121,9 @@ def explicit_command(paths: Sequence[Path], chosen: Plan, flags: Sequence[str]) 
 
     `flags` are the words of what is no part of a plan.
     """
-    words = ["charrnn", "train", *(str(path) for path in paths), *flags]
+    # A file whose name begins with a dash must not be taken for a flag.
+    files = [f"./{path}" if str(path).startswith("-") else str(path) for path in paths]
+    words = ["charrnn", "train", *files, *flags]
     values = to_json(chosen.model) | to_json(chosen.training) | chosen.budget.to_json()
     for name, value in values.items():
         words += [f"--{name.replace('_', '-')}", str(value)]

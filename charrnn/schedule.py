@@ -57,6 +57,11 @@ class Schedule:
     report_steps: int
     """between two reports"""
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UsageError(f"{name} {value!r}: must be a whole number from 1 up")
+
     def learning_rate(self, step: int) -> float:
         """The learning rate of a step (from 0), as a share of the highest.
 
@@ -115,15 +120,22 @@ def schedule_in(
     held_out_characters: int,
     checkpoint_steps: int | None,
 ) -> Schedule:
-    """The schedule that fits into `seconds` of wall clock, evaluations included."""
-    evaluations = 0
-    for _ in range(4):  # the evaluations depend on the steps and the steps on them
-        usable = seconds - evaluations * evaluation_seconds
-        found = schedule(
-            max(1, round(usable / step_seconds)),
+    """The longest schedule that fits into `seconds` of wall clock, evaluations included."""
+
+    def of(steps: int) -> Schedule:
+        return schedule(
+            steps,
             batch_characters=batch_characters,
             held_out_characters=held_out_characters,
             checkpoint_steps=checkpoint_steps,
         )
-        evaluations = math.ceil(found.steps / found.checkpoint_steps)
-    return found
+
+    fits, too_many = 1, max(2, int(seconds / step_seconds) + 2)
+    while too_many - fits > 1:
+        tried = of((fits + too_many) // 2)
+        evaluations = math.ceil(tried.steps / tried.checkpoint_steps)
+        if tried.steps * step_seconds + evaluations * evaluation_seconds <= seconds:
+            fits = tried.steps
+        else:
+            too_many = tried.steps
+    return of(fits)

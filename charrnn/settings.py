@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_origin
 
 from charrnn.errors import UsageError
 
@@ -123,6 +123,7 @@ class SamplingSettings:
     """a sample ends before the first of these texts"""
 
     def __post_init__(self) -> None:
+        _check_types(self)
         _check_whole("--length", self.length, 0, 2**63 - 1)
         _check_number("--temperature", self.temperature, least=0.0)
         _check_whole("--top-k", self.top_k, 0, 2**63 - 1)
@@ -149,13 +150,17 @@ def from_json(kind: Callable[..., Settings], data: object) -> Settings:
     names = {field.name for field in fields(cast("type[ModelSettings]", kind))}
     if not isinstance(data, dict) or set(data) != names:
         raise UsageError(f"not the settings of this version: expected {sorted(names)}")
-    return kind(**data)
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
+    try:
+        return kind(**values)
+    except OverflowError:  # JSON's whole numbers have no bounds
+        raise UsageError("a number is larger than any that can be computed with") from None
 
 
 def _check_types(settings: Any) -> None:
     for field in fields(settings):
         value = getattr(settings, field.name)
-        accepted = (int, float) if field.type is float else field.type
+        accepted = (int, float) if field.type is float else get_origin(field.type) or field.type
         if isinstance(value, bool) or not isinstance(value, cast(Any, accepted)):
             raise UsageError(f"{field.name} {value!r}: not of the right type")
 

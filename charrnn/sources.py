@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from charrnn.errors import TextError, UsageError
-from charrnn.files import write_file
+from charrnn.files import failures_named, write_file
 
 
 def python_reference() -> str:
@@ -56,7 +56,8 @@ def build(name: str, directory: Path) -> Path:
     if name not in SOURCES:
         raise UsageError(f"{name}: no such source", f"there are: {', '.join(SOURCES)}")
     text = SOURCES[name]()
-    directory.mkdir(parents=True, exist_ok=True)
+    with failures_named(directory):
+        directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{name}.txt"
     write_file(path, text.encode())
     return path

@@ -1,5 +1,6 @@
 """What is in a text, and what may be wrong with it, before anything is trained."""
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,11 @@ def survey(path: Path) -> Survey:
         rarest=counts[::-1][:_SHOWN],
         once=sum(count == 1 for _, count in counts),
         look_alikes=look_alikes("".join(character for character, _ in counts)),
-        problems=_problems(dict(counts), read.byte_order_mark),
+        problems=_problems(text, dict(counts), read.byte_order_mark),
     )
 
 
-def _problems(counts: dict[str, int], byte_order_mark: bool) -> list[str]:
+def _problems(text: str, counts: dict[str, int], byte_order_mark: bool) -> list[str]:
     found = []
     if byte_order_mark:
         found.append("begins with a byte-order mark; it is left out")
@@ -68,13 +69,10 @@ def _problems(counts: dict[str, int], byte_order_mark: bool) -> list[str]:
         )
     if counts.get("\0"):
         found.append(f"has {counts[chr(0)]:,} NUL characters: it may not be text")
-    suspects = sum(count for character, count in counts.items() if character in "ÃÂâ€™œ")
-    if (
-        counts.get("Ã", 0) + counts.get("â", 0) > 20
-        and counts.get("€", 0) + counts.get("Ã", 0) > 20
-    ):
+    mistaken = len(re.findall("Ã[\u00a0-\u00bf]|â€", text))
+    if mistaken > 20:
         found.append(
-            f"looks like UTF-8 read as Windows-1252 ({suspects:,} characters such as Ã and â€)"
+            f"looks like UTF-8 read as Windows-1252 ({mistaken:,} pairs such as Ã© and â€)"
         )
     if "\ufeff" in counts:
         found.append("has byte-order marks inside: files were joined without removing them")

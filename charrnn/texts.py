@@ -2,6 +2,8 @@
 
 import contextlib
 import difflib
+import io
+import shlex
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +41,22 @@ def decode(path: Path, data: bytes) -> Text:
     if kind:
         what, way_out = kind
         raise TextError(f"{path}: is {what}, not plain text", way_out)
+    order = _order_of_utf_16(data[:4000])
+    if order:
+        raise TextError(
+            f"{path}: is UTF-16 or binary, not UTF-8 text",
+            "if it is text: "
+            + _filled(path, f"iconv -f UTF-16{order} -t UTF-8 {{name}} > {{stem}}-utf8.txt"),
+        )
     marked = data.startswith(b"\xef\xbb\xbf")
     try:
         characters = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _not_utf8(path, data, error.start + 3 * marked) from None
+    if not characters:
+        raise TextError(
+            f"{path}: the file holds a byte-order mark and no text", "give a file with text in it"
+        )
     return Text(path, characters, len(data), sha256(data), marked)
 
 
@@ -77,17 +90,17 @@ _MAGIC = (
     (b"%PDF", "a PDF", "pdftotext {name} {stem}.txt"),
     (b"{\\rtf", "an RTF document", "pandoc -t plain {name} -o {stem}.txt"),
     (b"\xd0\xcf\x11\xe0", "an old Office document", "soffice --convert-to txt {name}"),
-    (b"\x1f\x8b", "gzip-compressed", "gunzip -k {name}"),
-    (b"\xfd7zXZ\x00", "xz-compressed", "unxz -k {name}"),
-    (b"(\xb5/\xfd", "zstd-compressed", "unzstd {name}"),
-    (b"BZh", "bzip2-compressed", "bunzip2 -k {name}"),
+    (b"\x1f\x8b", "gzip-compressed", "gunzip -c {name} > {stem}"),
+    (b"\xfd7zXZ\x00", "xz-compressed", "unxz -c {name} > {stem}"),
+    (b"(\xb5/\xfd", "zstd-compressed", "unzstd -c {name} > {stem}"),
+    (b"BZh", "bzip2-compressed", "bunzip2 -c {name} > {stem}"),
     (b"\xff\xfe\x00\x00", "UTF-32", "iconv -f UTF-32 -t UTF-8 {name} > {stem}-utf8.txt"),
     (b"\x00\x00\xfe\xff", "UTF-32", "iconv -f UTF-32 -t UTF-8 {name} > {stem}-utf8.txt"),
     (b"\xff\xfe", "UTF-16", "iconv -f UTF-16 -t UTF-8 {name} > {stem}-utf8.txt"),
     (b"\xfe\xff", "UTF-16", "iconv -f UTF-16 -t UTF-8 {name} > {stem}-utf8.txt"),
     (b"\x89PNG", "a PNG picture", ""),
     (b"\xff\xd8\xff", "a JPEG picture", ""),
-    (b"\x80\x02", "a Python pickle", ""),
+    *((bytes([0x80, protocol]), "a Python pickle", "") for protocol in range(2, 6)),
 )
 
 _ZIPPED = (
@@ -102,7 +115,7 @@ def _other_kind(path: Path, data: bytes) -> tuple[str, str] | None:
     """What a file is by its first bytes, and the command that makes text of it."""
     if data.startswith(b"PK\x03\x04"):
         try:
-            with zipfile.ZipFile(path) as archive:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 inside = archive.namelist()
         except (OSError, zipfile.BadZipFile):
             inside = []
@@ -118,19 +131,34 @@ def _other_kind(path: Path, data: bytes) -> tuple[str, str] | None:
 def _way_out(path: Path, command: str) -> str:
     if not command:
         return "give a file with text in it"
-    return "get its text with: " + command.format(name=path, stem=path.with_suffix(""))
+    return "get its text with: " + _filled(path, command)
+
+
+def _filled(path: Path, command: str) -> str:
+    """A command with the file's name in it, quoted for the shell."""
+    stem = path.with_suffix("")
+    names = {
+        "{stem}-utf8.txt": f"{stem}-utf8.txt",
+        "{stem}.txt": f"{stem}.txt",
+        "{stem}": stem,
+        "{name}": path,
+    }
+    return " ".join(shlex.quote(str(names[w])) if w in names else w for w in command.split(" "))
+
+
+def _order_of_utf_16(start: bytes) -> str:
+    """The byte order, where so many bytes are NUL that it may be UTF-16, or nothing."""
+    even, odd = start[::2].count(0), start[1::2].count(0)
+    if even + odd <= len(start) // 4:
+        return ""
+    return "LE" if odd >= even else "BE"
 
 
 def _not_utf8(path: Path, data: bytes, offset: int) -> TextError:
     line = data.count(b"\n", 0, offset) + 1
-    stem = path.with_suffix("")
-    if data[:4000].count(0) > len(data[:4000]) // 4:
-        return TextError(
-            f"{path}: is UTF-16 or binary, not UTF-8 text (byte {offset:,}, line {line:,})",
-            f"if it is text: iconv -f UTF-16LE -t UTF-8 {path} > {stem}-utf8.txt",
-        )
+    western = _filled(path, "iconv -f WINDOWS-1252 -t UTF-8 {name} > {stem}-utf8.txt")
+    dropping = _filled(path, "iconv -c -f UTF-8 -t UTF-8 {name} > {stem}-utf8.txt")
     return TextError(
         f"{path}: not UTF-8: byte {offset:,} (line {line:,}) is 0x{data[offset]:02X}",
-        f"if it is a Western text: iconv -f WINDOWS-1252 -t UTF-8 {path} > {stem}-utf8.txt; "
-        f"to drop the broken bytes: iconv -c -f UTF-8 -t UTF-8 {path} > {stem}-utf8.txt",
+        f"if it is a Western text: {western}; to drop the broken bytes: {dropping}",
     )

@@ -1,0 +1,88 @@
+"""The measurement before a run of minutes: right by its own clock, and without a trace."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn import calibration
+from charrnn.corpus import read_corpus
+from charrnn.evaluation import STRETCHES, WARM
+from charrnn.settings import ModelSettings, TrainingSettings
+from charrnn.training import take_step
+from charrnn.training_state import fresh_state
+
+CHOSEN = TrainingSettings(seq_length=6, batch_size=3, dropout=0.2)
+MODEL = ModelSettings("gru", "tanh", 4, 5, 2)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock by which a step takes 0.25 s and a scored character a millisecond."""
+    now = [1_000.0]
+
+    def step(*_):
+        now[0] += 0.25
+        return 1.0, 1.0
+
+    def score(_model, ids, **_):
+        now[0] += 1e-3 * (len(ids) + STRETCHES * WARM)
+
+    monkeypatch.setattr(calibration.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(calibration, "take_step", step)
+    monkeypatch.setattr(calibration, "score", score)
+    return now
+
+
+@pytest.fixture
+def long_file(english, tmp_path) -> Path:
+    path = tmp_path / "long.txt"
+    path.write_text(english * 60, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("val_fraction", [0.15, 0.5])
+def test_it_tells_what_a_step_and_an_evaluation_take(val_fraction, long_file, clock):
+    corpus = read_corpus([long_file], val_fraction=val_fraction)
+    held_out = len(corpus.ids["val"])
+    assert held_out > STRETCHES * WARM
+    began = clock[0]
+    timing = calibration.measure(corpus, MODEL, CHOSEN)
+    assert timing.step_seconds == pytest.approx(0.25)
+    # A tenth of a second is for the checkpoint that follows.
+    scored = 1e-3 * (held_out + STRETCHES * WARM)
+    assert timing.evaluation_seconds == pytest.approx(scored + 0.1)
+    # It does not score more of a long text than it needs to.
+    assert clock[0] - began < calibration.SECONDS + 6 * 0.25 + 2e-3 * STRETCHES * WARM + 1e-6
+
+
+def test_without_held_out_text_an_evaluation_takes_no_time(english_file, clock):
+    corpus = read_corpus([english_file], val_fraction=0.0)
+    assert calibration.measure(corpus, MODEL, CHOSEN).evaluation_seconds == 0.0
+
+
+def test_it_leaves_no_trace(english_file, tmp_path, monkeypatch):
+    """No file, no random number, and training that goes on as if it had not been."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(calibration, "SECONDS", 0.0)
+    corpus = read_corpus([english_file])
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    ends = []
+    for measured in False, True:
+        state = fresh_state(MODEL, CHOSEN, len(corpus.vocabulary))
+        take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+        if measured:
+            timing = calibration.measure(corpus, MODEL, CHOSEN)
+            assert timing.step_seconds > 0.0
+            assert timing.evaluation_seconds > 0.0
+        take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+        ends.append(state.model.arrays())
+    for name, array in ends[0].items():
+        np.testing.assert_array_equal(array, ends[1][name])
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+    assert (np.random.get_state()[1] == before[2]).all()
+    assert torch.is_grad_enabled()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,173 @@
+"""charrnn evaluate, end to end: which checkpoint, which text, and what is said of it."""
+
+import json
+import math
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import charrnn
+from test_cli import assert_error
+
+from charrnn.checkpoints import read_record
+
+NAMES = {
+    *("run", "checkpoint", "step", "characters", "nats_per_char", "bits_per_char"),
+    *("bits_per_byte", "perplexity", "accuracy", "split"),
+}
+
+
+def evaluate(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    return charrnn("evaluate", "--threads", 1, *arguments, **options)
+
+
+@pytest.fixture(scope="module")
+def by_name(
+    trained: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], Path, subprocess.CompletedProcess[str]]:
+    """The fixture's run scored on its validation text: the object, the losses, the process."""
+    losses = tmp_path_factory.mktemp("losses") / "each.npy"
+    done = evaluate("cafe", "--checkpoint-dir", trained, "--json", "--losses", losses)
+    return json.loads(done.stdout), losses, done
+
+
+@pytest.fixture(scope="module")
+def mailed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file away from its run."""
+    best = json.loads(charrnn("checkpoints", "show", trained / "cafe", "--json").stdout)
+    return Path(shutil.copy(best["checkpoint"], tmp_path_factory.mktemp("mail") / "x.safetensors"))
+
+
+def test_a_run_is_scored_on_its_held_out_text_as_json(
+    by_name: tuple[dict[str, Any], Path, subprocess.CompletedProcess[str]], english: str
+) -> None:
+    score, _, done = by_name
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(score) >= NAMES
+    assert (score["run"], score["split"]) == ("cafe", "val")
+    assert score["characters"] == len(english) - int(0.9 * len(english))
+    held_out = read_record(Path(score["checkpoint"])).scores["val"]
+    for name in "nats_per_char", "bits_per_char", "bits_per_byte", "perplexity", "accuracy":
+        assert score[name] == pytest.approx(held_out[name], rel=1e-5), "as training scored it"
+    assert score["bits_per_char"] == pytest.approx(score["nats_per_char"] / math.log(2))
+    assert score["perplexity"] == pytest.approx(math.exp(score["nats_per_char"]))
+
+
+def test_losses_are_one_number_a_character_whose_mean_is_the_score(
+    by_name: tuple[dict[str, Any], Path, subprocess.CompletedProcess[str]],
+) -> None:
+    score, losses, _ = by_name
+    each = np.load(losses, allow_pickle=False)
+    assert each.shape == (score["characters"],)
+    assert each.mean(dtype=np.float64) == pytest.approx(score["nats_per_char"], rel=1e-6)
+    assert [path.name for path in losses.parent.iterdir()] == ["each.npy"]
+
+
+def test_a_text_of_ones_own_is_scored_with_what_was_never_seen(
+    mailed: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "own.txt"
+    text.write_text("the café\n☃☃ and soup\n", encoding="utf-8")
+    done = evaluate(mailed, "--text", text, "--json")
+    score = json.loads(done.stdout)
+    assert (score["characters"], score["unknown"]) == (21, 2)
+    assert "2 characters were never seen" in done.stderr
+    assert score["split"] == str(text)
+    assert score["nats_per_char"] > 2 * 13 / 21, "each pays for which one it was"
+
+
+def test_two_checkpoints_are_a_table_with_a_row_each(trained: Path, english_file: Path) -> None:
+    """Scored on a text it was trained on, which is said."""
+    first, second = sorted(trained.glob("cafe/step-????????.safetensors"))
+    done = evaluate(first, second, "--text", english_file)
+    assert done.returncode == 0
+    lines = [line.split() for line in done.stdout.splitlines() if line.strip()]
+    assert lines[0] == ["run", "step", "on", "nats/char", "bits/char", "perplexity", "accuracy"]
+    assert [line[:2] for line in lines[-2:]] == [["cafe", "30"], ["cafe", "40"]]
+    assert "text this model was trained on" in done.stderr
+
+
+def test_exact_agrees_with_stretches_and_the_run_left_out_is_told(trained: Path) -> None:
+    """The training text is long enough for several stretches."""
+    arguments = ("--split", "train", "--checkpoint-dir", trained, "--json")
+    stretches, exact = evaluate(*arguments), evaluate(*arguments, "--exact")
+    told = re.fullmatch(r"checkpoint (\S+)\n", stretches.stderr)
+    scores = [json.loads(done.stdout) for done in (stretches, exact)]
+    assert told and told[1] == scores[0]["checkpoint"]
+    assert [score["exact"] for score in scores] == [False, True]
+    nats = [score["nats_per_char"] for score in scores]
+    assert nats[0] == pytest.approx(nats[1], rel=1e-3)
+    assert nats[0] != nats[1]
+
+
+def test_a_person_is_told_every_measure(trained: Path) -> None:
+    done = evaluate("cafe", "--checkpoint-dir", trained)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in "nats/char", "bits/char", "bits/byte", "perplexity", "accuracy", "characters":
+        assert name in done.stdout
+
+
+# Texts that have moved or changed.
+
+
+def test_a_checkpoint_away_from_its_run_asks_where_its_text_is(
+    mailed: Path, english_file: Path
+) -> None:
+    done = evaluate(mailed)
+    assert_error(done, 1, "--corpus", english_file.name)
+
+
+def test_a_moved_corpus_is_scored_the_same(
+    mailed: Path,
+    english_file: Path,
+    tmp_path: Path,
+    by_name: tuple[dict[str, Any], Path, subprocess.CompletedProcess[str]],
+) -> None:
+    moved = Path(shutil.copy(english_file, tmp_path / "elsewhere.txt"))
+    done = evaluate(mailed, "--corpus", moved, "--json")
+    assert done.stderr == ""
+    assert json.loads(done.stdout)["nats_per_char"] == by_name[0]["nats_per_char"]
+
+
+def rewritten(trained: Path, tmp_path: Path, corpus: Path) -> Path:
+    """A copy of the fixture's run whose run.json names another file."""
+    run = tmp_path / "cafe"
+    shutil.copytree(trained / "cafe", run)
+    record = json.loads((run / "run.json").read_text())
+    record["paths"] = [str(corpus)]
+    (run / "run.json").write_text(json.dumps(record))
+    return run
+
+
+def test_a_corpus_that_is_gone_is_named_with_the_ways_out(trained: Path, tmp_path: Path) -> None:
+    done = evaluate(rewritten(trained, tmp_path, tmp_path / "gone.txt"))
+    assert_error(done, 1, "gone.txt: no such file", "--corpus", "--text")
+
+
+def test_a_changed_corpus_is_refused_and_named(trained: Path, english: str, tmp_path: Path) -> None:
+    corpus = tmp_path / "cafe.txt"
+    corpus.write_text(english[:-1] + "!", encoding="utf-8")
+    done = evaluate(rewritten(trained, tmp_path, corpus))
+    assert_error(done, 1, str(corpus), "--corpus", "--text")
+
+
+# What cannot be scored.
+
+
+def test_a_split_that_was_not_held_out_is_refused(trained: Path) -> None:
+    done = evaluate("cafe", "--checkpoint-dir", trained, "--split", "test")
+    assert_error(done, 2, "--split test", "--text")
+
+
+def test_a_text_that_is_no_text_is_refused(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.txt").write_bytes(b"caf\xe9")
+    done = evaluate("cafe", "--checkpoint-dir", trained, "--text", tmp_path / "bad.txt")
+    assert_error(done, 1, "bad.txt", "byte 3")
+
+
+def test_an_unknown_run_is_an_error_that_names_what_there_is(trained: Path) -> None:
+    assert_error(evaluate("hamlet", "--checkpoint-dir", trained), 1, "hamlet", "cafe")

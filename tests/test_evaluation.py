@@ -1,0 +1,338 @@
+"""Scores: each character once, from all that stands before it and from nothing after."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charrnn import cells, evaluation
+from charrnn.corpus import batch
+from charrnn.evaluation import Score, escape_probability, score
+from charrnn.model import CharacterModel
+from charrnn.settings import MODELS, ModelSettings, TrainingSettings
+from charrnn.tokenizer import CODE_POINTS, Vocabulary, count_characters
+from charrnn.training import take_step
+from charrnn.training_state import fresh_state
+
+V = 6
+
+
+def small(model="gru", *, hidden=5, seed=0):
+    """A model of random weights, so strong that every loss differs from every other."""
+    network = CharacterModel(ModelSettings(model, "tanh", 4, hidden, 2), V)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(std=0.8, generator=generator)
+    return network
+
+
+def some_ids(count, seed=0, largest=V - 1):
+    return np.random.default_rng(seed).integers(0, largest + 1, size=count).astype(np.uint8)
+
+
+def all_losses(network, ids, **options):
+    """The score and each character's loss, which begins as not a number."""
+    losses = np.full(len(ids), np.nan, dtype=np.float32)
+    found = score(network, ids, start=0, byte_count=len(ids), losses=losses, **options)
+    return found, losses
+
+
+@pytest.fixture(scope="module")
+def long_text(english):
+    """Real sentences in many orders, long enough to be cut into 32 stretches."""
+    sentences = [s for s in english.replace("\n", " ").split(". ") if s]
+    shuffle = random.Random(0)
+    parts: list[str] = []
+    while sum(map(len, parts)) < 21_000:
+        shuffle.shuffle(sentences)
+        parts += [sentence + ". " for sentence in sentences]
+    return "".join(parts)
+
+
+@pytest.fixture(scope="module")
+def learned(long_text):
+    """A model that was trained on that text for a moment, its vocabulary and the ids."""
+    vocabulary = Vocabulary("".join(c for c, _ in count_characters(long_text)))
+    ids = vocabulary.encode(long_text)
+    chosen = TrainingSettings(seq_length=24, batch_size=32, learning_rate=1e-2)
+    state = fresh_state(ModelSettings("gru", "tanh", 16, 48, 1), chosen, len(vocabulary))
+    for _ in range(60):
+        take_step(state, ids, chosen, chosen.learning_rate)
+    return state.model, vocabulary, ids
+
+
+# The sum
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("exact", [False, True])
+def test_uniform_logits_score_ln_v(model, exact):
+    network = small(model)
+    with torch.no_grad():
+        network.get_parameter("output.weight").zero_()
+        network.get_parameter("output.bias").fill_(0.3)
+    found = score(network, some_ids(1_500), start=0, byte_count=1, exact=exact)
+    assert found.nats_per_char == pytest.approx(math.log(V), rel=1e-6)
+
+
+def naive_losses(network, ids, start):
+    """Each character's loss after all before it, in float64 and one step at a time."""
+    weights = {name: array.astype(np.float64) for name, array in network.arrays().items()}
+    step = cells.step_of(network.settings.model, network.settings.nonlinearity)
+    zero = np.zeros(network.settings.hidden_size)
+    state = [(zero,) * cells.states(network.settings.model)] * network.settings.layers
+    before, found = start, []
+    for character in map(int, ids):
+        x = weights["embedding.weight"][before]
+        for layer in range(network.settings.layers):
+            w_ih, b_ih, w_hh, b_hh = (
+                weights[f"recurrent.{kind}_l{layer}"]
+                for kind in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
+            )
+            state[layer] = step(w_ih @ x + b_ih, state[layer], w_hh, b_hh)
+            x = state[layer][0]
+        logits = weights["output.weight"] @ x + weights["output.bias"]
+        found.append(math.log(np.exp(logits).sum()) - logits[character])
+        before = character
+    return np.array(found)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("start", [0, 3])
+def test_the_score_is_that_of_a_naive_computation(model, start):
+    network, ids = small(model), some_ids(300)
+    wanted = naive_losses(network, ids, start)
+    losses = np.zeros(300, dtype=np.float32)
+    found = score(network, ids, start=start, byte_count=300, losses=losses)
+    np.testing.assert_allclose(losses, wanted, rtol=0, atol=1e-5)
+    assert found.nats == pytest.approx(wanted.sum(), rel=1e-6)
+    assert found.characters == 300
+
+
+def test_stretches_are_scored_as_naively_entered_after_512_characters():
+    network, ids = small(), some_ids(1_600)  # three stretches of 534
+    _, losses = all_losses(network, ids)
+    wanted = naive_losses(network, ids[:534], 0)
+    np.testing.assert_allclose(losses[:534], wanted, rtol=0, atol=1e-5)
+    for begin, end in (534, 1_068), (1_068, 1_600):
+        # A loss is that of the character after the one read: so reading begins one earlier.
+        read = naive_losses(network, ids[begin - 512 : end], int(ids[begin - 513]))
+        np.testing.assert_allclose(losses[begin:end], read[512:], rtol=0, atol=1e-5)
+
+
+TWO_STRETCHES, TWO_STRETCH_NATS = some_ids(1_201), {}
+
+
+@given(chunk=st.integers(1, 1_300), exact=st.booleans())
+@settings(deadline=None, max_examples=15)
+def test_any_chunking_gives_the_same_sum(chunk, exact):
+    network = small("lstm")
+    if exact not in TWO_STRETCH_NATS:
+        TWO_STRETCH_NATS[exact] = score(
+            network, TWO_STRETCHES, start=0, byte_count=1, exact=exact
+        ).nats
+    found = score(network, TWO_STRETCHES, start=0, byte_count=1, exact=exact, chunk=chunk)
+    assert found.nats == pytest.approx(TWO_STRETCH_NATS[exact], rel=1e-6)
+
+
+def test_exact_and_stretched_agree_on_a_trained_model(learned):
+    network, vocabulary, ids = learned
+    assert len(ids) > evaluation.STRETCHES * evaluation.WARM
+    options = {"start": vocabulary.start, "byte_count": 1}
+    stretched = score(network, ids, **options)
+    exact = score(network, ids, exact=True, **options)
+    assert exact.nats_per_char < 2.5  # it has learned something that could be cut off
+    assert stretched.nats != exact.nats
+    # What is promised is 1e-3; stretches entered cold would cost this small model 8e-4.
+    assert stretched.nats_per_char == pytest.approx(exact.nats_per_char, abs=1e-4)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_permuting_the_future_changes_no_earlier_loss(learned, exact):
+    network, _, ids = learned
+    ids = ids[:3_000] if exact else ids
+    _, before = all_losses(network, ids, exact=exact)
+    for cut in 1, len(ids) // 2:
+        permuted = ids.copy()
+        np.random.default_rng(cut).shuffle(permuted[cut:])
+        _, after = all_losses(network, permuted, exact=exact)
+        np.testing.assert_allclose(after[:cut], before[:cut], rtol=0, atol=1e-6)
+        assert not np.allclose(after[cut:], before[cut:], rtol=0, atol=1e-3)
+
+
+WARM, FULL = evaluation.WARM, evaluation.STRETCHES * evaluation.WARM
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize(
+    "count",
+    [1, 2, WARM - 1, 2 * WARM - 1, 2 * WARM, 2 * WARM + 1, FULL - 1, FULL, FULL + 1],
+)
+def test_every_character_is_counted_once(count, exact):
+    network, told = small("rnn"), []
+    found, losses = all_losses(network, some_ids(count), exact=exact, scored=told.append)
+    assert found.characters == sum(told) == count
+    assert np.isfinite(losses).all()
+    assert found.nats == pytest.approx(float(losses.sum(dtype=np.float64)), rel=1e-6)
+
+
+@given(count=st.integers(1, 5_000), chunk=st.integers(1, 700))
+@settings(deadline=None, max_examples=15)
+def test_every_character_is_counted_once_at_any_length(count, chunk):
+    network, told = small("rnn"), []
+    found, losses = all_losses(network, some_ids(count), chunk=chunk, scored=told.append)
+    assert found.characters == sum(told) == count
+    assert np.isfinite(losses).all()
+    assert found.nats == pytest.approx(float(losses.sum(dtype=np.float64)), rel=1e-6)
+
+
+@pytest.mark.parametrize("chunk", [1, 2_000])
+def test_sums_are_taken_in_float64(chunk):
+    """In float32 a sum of 2^24 nats has a spacing of 2 and swallows every later loss."""
+    network = small()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        biases = [2.0**24, 0.0, 2.0**24 - 1.0, 0.0, 0.0, 0.0]
+        network.get_parameter("output.bias").copy_(torch.tensor(biases))
+    ids = np.array([1] + [2] * 1_000, dtype=np.uint8)
+    found = score(network, ids, start=0, byte_count=1, exact=True, chunk=chunk)
+    likeliest = math.log(1.0 + math.exp(-1.0))
+    assert found.nats == pytest.approx(2.0**24 + 1_000 * (1.0 + likeliest), abs=1.0)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_first_guesses_are_counted(exact):
+    network, ids = small(), some_ids(1_300)
+    with torch.inference_mode():
+        read = torch.from_numpy(np.concatenate([[0], ids[:-1]]))[:, None]
+        guesses = network.eval()(read, network.start(1))[0].argmax(-1)[:, 0].numpy()
+    found = score(network, ids, start=0, byte_count=1, exact=exact)
+    assert found.correct == pytest.approx(int((guesses == ids).sum()), abs=0 if exact else 2)
+    assert found.accuracy == found.correct / 1_300
+
+
+# Characters the vocabulary lacks
+
+
+def test_known_and_unknown_characters_share_one_probability():
+    """After any beginning: the known ones and every other of Unicode add up to 1."""
+    network, escape = small(), 0.01
+    for beginning in ([], [2, 3], [V, 1]):
+        total = 0.0
+        for character in range(V + 1):
+            ids = np.array([*beginning, character, V], dtype=np.uint8)
+            _, losses = all_losses(network, ids, escape=escape)
+            probability = math.exp(-losses[len(beginning)])
+            total += probability * (1 if character < V else CODE_POINTS - V)
+        assert total == pytest.approx(1.0, abs=1e-5)
+
+
+def test_an_unknown_character_pays_for_being_unknown_and_for_which():
+    network, ids = small(), np.array([1, V, 2, V], dtype=np.uint8)
+    _, known = all_losses(network, np.array([1], dtype=np.uint8))
+    found, losses = all_losses(network, ids, escape=0.02)
+    cost = -math.log(0.02) + math.log(CODE_POINTS - V)
+    np.testing.assert_allclose(losses[[1, 3]], cost, rtol=1e-6)
+    assert losses[0] == pytest.approx(known[0] - math.log(0.98), abs=1e-6)
+    assert found.unknown == 2
+
+
+def test_a_text_without_unknown_characters_pays_nothing_for_them():
+    network, ids = small(), some_ids(50)
+    assert all_losses(network, ids, escape=0.1)[0] == all_losses(network, ids)[0]
+
+
+def test_an_unknown_character_is_never_guessed_right():
+    network = small()
+    assert all_losses(network, np.full(40, V, dtype=np.uint8), escape=0.1)[0].correct == 0
+
+
+def test_the_escape_probability_is_that_of_witten_and_bell():
+    assert escape_probability(65, 1_000_000) == pytest.approx(65 / 1_000_065)
+
+
+# What follows from it
+
+
+def test_bits_and_perplexity_follow_from_nats():
+    found = Score(nats=30 * math.log(4), characters=30, bytes=40, correct=12)
+    assert found.nats_per_char == pytest.approx(math.log(4))
+    assert found.bits_per_char == pytest.approx(2.0)
+    assert found.bits_per_byte == pytest.approx(60 / 40)
+    assert found.perplexity == pytest.approx(4.0)
+    assert found.accuracy == pytest.approx(0.4)
+    assert found.to_json() == {
+        "characters": 30,
+        "nats_per_char": found.nats_per_char,
+        "bits_per_char": found.bits_per_char,
+        "bits_per_byte": found.bits_per_byte,
+        "perplexity": found.perplexity,
+        "accuracy": found.accuracy,
+    }
+
+
+def test_a_hopeless_perplexity_is_still_a_number():
+    assert math.isfinite(Score(nats=1e9, characters=1, bytes=1, correct=0).perplexity)
+
+
+# What it leaves alone
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_scoring_leaves_mode_and_randomness_as_they_were(training):
+    network = small().train(training)
+    before, weights = torch.get_rng_state(), network.arrays()
+    score(network, some_ids(1_100), start=0, byte_count=1)
+    assert network.training is training
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.is_grad_enabled()
+    for name, array in network.arrays().items():
+        np.testing.assert_array_equal(array, weights[name])
+
+
+def test_scoring_can_be_ended_from_outside_and_leaves_the_mode():
+    class EnoughError(Exception):
+        pass
+
+    def stop(_):
+        raise EnoughError
+
+    network = small().train()
+    with pytest.raises(EnoughError):
+        score(network, some_ids(100), start=0, byte_count=1, scored=stop)
+    assert network.training
+
+
+def test_training_goes_on_the_same_after_a_score(learned):
+    """A score between two steps changes nothing that the second one does."""
+    chosen = TrainingSettings(seq_length=8, batch_size=4, dropout=0.3)
+    _, vocabulary, ids = learned
+    ends = []
+    for scores in False, True:
+        state = fresh_state(ModelSettings("lstm", "tanh", 4, 6, 2), chosen, len(vocabulary))
+        for _ in range(3):
+            take_step(state, ids, chosen, 1e-2)
+            if scores:
+                score(state.model, ids[:1_200], start=0, byte_count=1)
+        ends.append(state.model.arrays())
+    for name, array in ends[0].items():
+        np.testing.assert_array_equal(array, ends[1][name])
+
+
+def test_the_exact_reading_follows_training_through_a_window(learned):
+    """A batch of one stream from the text's beginning has the loss its characters score."""
+    network, _, ids = learned
+    read = batch(ids[:101], seq_length=100, batch_size=1, seed=0, step=0)
+    with torch.inference_mode():
+        logits, _ = network(torch.from_numpy(read.inputs), network.start(1))
+        wanted = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), torch.from_numpy(read.targets).flatten(), reduction="sum"
+        )
+    found = score(network, ids[1:101], start=int(ids[0]), byte_count=1)
+    assert found.nats == pytest.approx(float(wanted), rel=1e-6)

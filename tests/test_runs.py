@@ -1,0 +1,561 @@
+"""Runs: names claimed, checkpoints found and thrown away, and what the other files say."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charrnn import runs
+from charrnn.checkpoints import (
+    ModelRecord,
+    expected_shapes,
+    model_path,
+    read_record,
+    resume_path,
+    write_checkpoint,
+)
+from charrnn.errors import CheckpointError, LockedError, RunError, UsageError
+from charrnn.files import TEMPORARY_PREFIX, locked
+from charrnn.metrics import METRICS_FILE, Metrics, read_metrics
+from charrnn.run_record import RUN_FILE, RunRecord, check_same, read_run, write_record
+from charrnn.schedule import Schedule
+from charrnn.settings import ModelSettings, TrainingSettings
+from charrnn.tokenizer import Vocabulary
+
+TINY = ModelSettings("rnn", "tanh", 1, 1, 1)
+VOCABULARY = Vocabulary("ab")
+SPLIT = {"file": None, "start": 0, "end": 2, "sha256": "6" * 64}
+CORPUS = {
+    "sha256": "5" * 64,
+    "characters": 2,
+    "files": [{"name": "a.txt", "bytes": 2, "sha256": "7" * 64}],
+    "splits": {"train": SPLIT, "val": SPLIT, "test": SPLIT},
+}
+
+
+def checkpoint(run: Path, step: int, nats: float | None = None) -> Path:
+    """A small checkpoint of a run, with a validation score or without one."""
+    run.mkdir(parents=True, exist_ok=True)
+    scores = {} if nats is None else {"val": {"nats_per_char": nats}}
+    record = ModelRecord(TINY, VOCABULARY, step, scores, CORPUS, "")
+    weights = {n: np.zeros(s, np.float32) for n, s in expected_shapes(TINY, 2).items()}
+    write_checkpoint(model_path(run, step), record, weights, {"a": np.zeros(1, np.float32)}, {})
+    return model_path(run, step)
+
+
+def steps_of(run: Path) -> list[int]:
+    return [runs.step_of(path) for path in runs.model_files(run)]
+
+
+def resumable(run: Path) -> list[int]:
+    """The steps whose resume files are there."""
+    return [step for step in range(100) if resume_path(model_path(run, step)).exists()]
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", ["hamlet-gru", "A", "Ünïcode 2", "a.b"])
+def test_a_plain_directory_name_is_a_name(name):
+    runs.check_name(name)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "/abs", "a\nb", "é" * 101])
+def test_what_is_no_plain_directory_name_is_refused(name):
+    with pytest.raises(UsageError, match="--name"):
+        runs.check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "name"),
+    [
+        ("texts/hamlet.txt", "hamlet-gru"),
+        ("Collected Works (1623).txt", "Collected-Works-1623-gru"),
+        ("紅樓夢.txt", "紅樓夢-gru"),
+        ("...", "corpus-gru"),
+        ("x" * 300, "x" * 80 + "-gru"),
+    ],
+)
+def test_a_run_is_named_after_its_corpus_and_model(corpus, name):
+    assert runs.default_name(Path(corpus), "gru") == name
+    runs.check_name(runs.default_name(Path(corpus), "gru"))
+
+
+@given(st.text(min_size=1, max_size=120).filter(lambda s: "/" not in s and "\0" not in s))
+@settings(deadline=None, max_examples=200)
+def test_the_name_of_any_corpus_can_be_a_run_s(stem):
+    runs.check_name(runs.default_name(Path(stem), "lstm"))
+
+
+# Claiming
+
+
+def test_names_are_numbered_as_they_are_taken(tmp_path):
+    directory = tmp_path / "not" / "there yet"
+    names = [runs.claim(directory, "hamlet-gru", numbered=True).name for _ in range(3)]
+    assert names == ["hamlet-gru", "hamlet-gru-2", "hamlet-gru-3"]
+    (directory / "hamlet-gru-2").rmdir()
+    assert runs.claim(directory, "hamlet-gru", numbered=True).name == "hamlet-gru-2"
+
+
+def test_a_name_that_was_given_is_not_changed(tmp_path):
+    assert runs.claim(tmp_path, "night", numbered=False) == tmp_path / "night"
+    with pytest.raises(RunError, match="a run of this name exists") as caught:
+        runs.claim(tmp_path, "night", numbered=False)
+    assert "--resume" in caught.value.hint
+    assert "--overwrite" in caught.value.hint
+
+
+def test_threads_never_claim_the_same_name(tmp_path):
+    with ThreadPoolExecutor(16) as pool:
+        claims = pool.map(lambda _: runs.claim(tmp_path, "x", numbered=True).name, range(40))
+    assert sorted(claims) == sorted(["x", *(f"x-{n}" for n in range(2, 41))])
+
+
+def test_processes_never_claim_the_same_name(tmp_path):
+    """Each waits for the same file, so that they begin together, and claims ten names."""
+    code = (
+        "import sys, time, pathlib; from charrnn import runs\n"
+        "d = pathlib.Path(sys.argv[1]); print('ready', flush=True); sys.stdin.readline()\n"
+        "for _ in range(10): print(runs.claim(d, 'x', numbered=True).name)"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "runs")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    names = [name for process in processes for name in process.communicate(timeout=60)[0].split()]
+    assert sorted(names) == sorted(["x", *(f"x-{n}" for n in range(2, 41))])
+
+
+def test_a_name_whose_process_died_before_it_began_is_taken_over(tmp_path):
+    run = runs.claim(tmp_path, "night", numbered=False)
+    (run / runs.LOCK_FILE).touch()
+    assert runs.claim(tmp_path, "night", numbered=False, reuse=True) == run
+    (run / RUN_FILE).touch()
+    with pytest.raises(RunError, match="exists"):
+        runs.claim(tmp_path, "night", numbered=False, reuse=True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_directory_that_cannot_be_written_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(RunError, match=str(tmp_path)):
+            runs.claim(tmp_path, "x", numbered=True)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_file_in_the_directory_s_place_is_named(tmp_path):
+    (tmp_path / "checkpoints").touch()
+    with pytest.raises(RunError, match="checkpoints"):
+        runs.claim(tmp_path / "checkpoints", "x", numbered=True)
+
+
+def test_an_old_run_is_set_aside_whole_under_the_first_free_name(tmp_path):
+    names = []
+    for step in 1, 2, 3:
+        checkpoint(tmp_path / "night", step)
+        names.append(runs.set_aside(tmp_path / "night"))
+    assert [path.name for path in names] == ["night.old", "night.old-2", "night.old-3"]
+    assert [steps_of(path) for path in names] == [[1], [2], [3]]
+    assert not (tmp_path / "night").exists()
+
+
+def test_a_run_that_is_being_trained_is_not_set_aside(tmp_path):
+    checkpoint(tmp_path / "night", 1)
+    with (
+        locked(tmp_path / "night" / runs.LOCK_FILE, "night"),
+        pytest.raises(LockedError, match="night"),
+    ):
+        runs.set_aside(tmp_path / "night")
+    assert steps_of(tmp_path / "night") == [1]
+
+
+def test_a_name_is_given_back_only_if_nothing_was_written(tmp_path):
+    empty = runs.claim(tmp_path, "empty", numbered=False)
+    (empty / runs.LOCK_FILE).touch()
+    begun = runs.claim(tmp_path, "begun", numbered=False)
+    (begun / RUN_FILE).write_text("{}")
+    for run in empty, begun, tmp_path / "never was":
+        runs.abandon(run)
+    assert [path.name for path in tmp_path.iterdir()] == ["begun"]
+    assert (begun / RUN_FILE).exists()
+
+
+def test_what_a_crash_left_half_written_is_removed_and_nothing_else(tmp_path):
+    path = checkpoint(tmp_path, 1)
+    (tmp_path / f"{TEMPORARY_PREFIX}0123").write_bytes(b"half")
+    runs.remove_unfinished(tmp_path)
+    assert set(tmp_path.iterdir()) == {path, resume_path(path)}
+
+
+# Finding
+
+
+def test_model_files_are_in_the_order_of_their_steps(tmp_path):
+    for step in 100_000_000, 99_999_999, 5:
+        checkpoint(tmp_path, step)
+    for other in "step-1.safetensors", "notes.txt", "step-00000007.safetensors.bak":
+        (tmp_path / other).touch()
+    assert steps_of(tmp_path) == [5, 99_999_999, 100_000_000]
+
+
+def test_runs_are_the_directories_that_hold_checkpoints(tmp_path):
+    assert runs.all_runs(tmp_path / "none") == []
+    for name in "b", "a":
+        checkpoint(tmp_path / name, 1)
+    (tmp_path / "claimed").mkdir()
+    (tmp_path / "file").touch()
+    assert runs.all_runs(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+
+
+def test_the_best_checkpoint_has_the_lowest_loss_and_of_equals_is_the_newest(tmp_path):
+    for step, nats in (1, 1.5), (2, 1.25), (3, 1.25), (4, 1.75), (5, None):
+        checkpoint(tmp_path, step, nats)
+    assert runs.best(tmp_path) == model_path(tmp_path, 3)
+
+
+def test_without_scores_the_newest_is_the_best(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert runs.best(tmp_path / "empty") is None
+    for step in 1, 2:
+        checkpoint(tmp_path / "run", step)
+    assert runs.best(tmp_path / "run") == model_path(tmp_path / "run", 2)
+
+
+def test_a_header_that_cannot_be_read_is_not_the_best(tmp_path):
+    checkpoint(tmp_path, 1, 1.5)
+    checkpoint(tmp_path, 2, 1.0).write_bytes(b"rubbish")
+    assert runs.best(tmp_path) == model_path(tmp_path, 1)
+
+
+@pytest.fixture
+def three_runs(tmp_path, monkeypatch):
+    """Runs `a`, `b` and `c` in a directory of their own; `b` was written last."""
+    directory = tmp_path / "checkpoints"
+    for number, name in enumerate(("a", "c", "b")):
+        for step, nats in (1, 1.5), (2, 1.0), (3, 2.0):
+            path = checkpoint(directory / name, step, nats)
+            os.utime(path, (1_000_000 + 10 * number + step,) * 2)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return directory
+
+
+def test_a_checkpoint_is_found_in_all_its_forms(three_runs):
+    best = model_path(three_runs / "a", 2)
+    assert runs.find("a", three_runs) == best  # a run's name
+    assert runs.find(str(three_runs / "a"), three_runs) == best  # its directory
+    first = model_path(three_runs / "a", 1)
+    assert runs.find(str(first), three_runs) == first  # a file
+    assert runs.find("../checkpoints/a", Path("nowhere")) == Path("../checkpoints/a") / best.name
+
+
+def test_a_file_under_any_name_is_taken_as_it_is(three_runs):
+    Path("from-a-friend.bin").write_bytes(b"whatever it is")
+    assert runs.find("from-a-friend.bin", three_runs) == Path("from-a-friend.bin")
+
+
+def test_left_out_it_is_the_best_of_the_run_written_last(three_runs):
+    assert runs.find(None, three_runs) == model_path(three_runs / "b", 2)
+    os.utime(model_path(three_runs / "c", 3), (2_000_000, 2_000_000))
+    assert runs.find(None, three_runs) == model_path(three_runs / "c", 2)
+
+
+def test_a_run_that_is_being_written_goes_before_the_one_written_last(three_runs):
+    with locked(three_runs / "a" / runs.LOCK_FILE, "a"):
+        assert runs.find(None, three_runs) == model_path(three_runs / "a", 2)
+    assert runs.find(None, three_runs) == model_path(three_runs / "b", 2)
+
+
+def test_while_several_are_being_written_it_must_be_named(three_runs):
+    lock = runs.LOCK_FILE
+    with locked(three_runs / "a" / lock, "a"), locked(three_runs / "c" / lock, "c"):
+        with pytest.raises(UsageError, match="a, c"):
+            runs.find(None, three_runs)
+        assert runs.find("c", three_runs) == model_path(three_runs / "c", 2)
+
+
+def test_a_directory_of_the_same_name_without_checkpoints_is_passed_over(three_runs):
+    Path("a").mkdir()
+    assert runs.find("a", three_runs) == model_path(three_runs / "a", 2)
+
+
+def test_what_is_not_there_is_named_with_the_runs_there_are(three_runs):
+    with pytest.raises(CheckpointError, match="nope") as caught:
+        runs.find("nope", three_runs)
+    assert "a, b, c" in caught.value.hint
+    with pytest.raises(CheckpointError, match="holds no readable checkpoint"):
+        runs.find(".", three_runs)
+    with pytest.raises(CheckpointError, match="no checkpoint there") as caught:
+        runs.find(None, three_runs / "empty")
+    assert "charrnn train" in caught.value.hint
+
+
+def test_runs_and_files_are_selected(three_runs):
+    a, b = three_runs / "a", three_runs / "b"
+    assert runs.select_runs(None, three_runs) == [a, b, three_runs / "c"]
+    assert runs.select_runs(["b", str(a)], three_runs) == [b, a]
+    file = str(model_path(three_runs / "c", 3))
+    assert runs.select(["a", file], three_runs) == [*runs.model_files(a), Path(file)]
+    assert len(runs.select(None, three_runs)) == 9
+    for select in runs.select, runs.select_runs:
+        with pytest.raises(CheckpointError, match="nope"):
+            select(["nope"], three_runs)
+
+
+def test_headers_are_read_where_there_are_any(three_runs):
+    paths = runs.model_files(three_runs / "a")
+    paths[1].write_bytes(b"rubbish")
+    found = runs.records(paths)
+    assert [path for path, _ in found] == [paths[0], paths[2]]
+    assert [record.step for _, record in found] == [1, 3]
+
+
+# Pruning
+
+
+def test_pruning_keeps_the_best_the_newest_and_as_many_as_asked(tmp_path):
+    for step, nats in enumerate([1.5, 1.0, 1.75, 1.5, 1.25, 1.5]):
+        checkpoint(tmp_path, step, nats)
+    planned = runs.prune(tmp_path, 1, dry_run=True)
+    assert steps_of(tmp_path) == [0, 1, 2, 3, 4, 5]
+    assert runs.prune(tmp_path, 1) == planned
+    assert steps_of(tmp_path) == [1, 4, 5]
+    assert resumable(tmp_path) == [4, 5]
+    assert runs.prune(tmp_path, 1) == []
+    runs.prune(tmp_path, 0)
+    assert steps_of(tmp_path) == [1, 5]
+
+
+def test_an_empty_run_has_nothing_to_prune(tmp_path):
+    assert runs.prune(tmp_path, 0) == []
+
+
+@given(
+    losses=st.lists(st.sampled_from([None, 1.0, 1.5, 2.0]), min_size=1, max_size=6),
+    keep=st.integers(0, 4),
+)
+@settings(deadline=None, max_examples=25)
+def test_pruning_never_removes_the_best_or_the_newest(losses, keep):
+    with tempfile.TemporaryDirectory() as name:
+        run = Path(name)
+        for step, nats in enumerate(losses):
+            checkpoint(run, step, nats)
+        (run / RUN_FILE).touch()
+        best, newest = runs.best(run), runs.model_files(run)[-1]
+        removed = runs.prune(run, keep)
+        left = runs.model_files(run)
+        assert {best, newest} <= set(left)
+        assert runs.best(run) == best
+        assert set(steps_of(run)) >= set(range(len(losses))[-1 - keep :])
+        assert len(left) <= keep + 2
+        # The newest two can be gone on from; no other resume file stays.
+        assert resumable(run) == [s for s in range(len(losses))[-2:] if s in steps_of(run)]
+        assert not any(path.exists() for path in removed)
+        assert (run / RUN_FILE).exists()
+
+
+# run.json
+
+
+RECORD = RunRecord(
+    command="charrnn train hamlet.txt --name 'café'",
+    created="2031-02-03T04:05:06+00:00",
+    versions={"charrnn": "0.1.0", "python": "3.11.7"},
+    model=ModelSettings("lstm"),
+    training=TrainingSettings(seed=5, threads=2, keep=3, dropout=0.25),
+    schedule=Schedule(steps=100, warmup_steps=10, checkpoint_steps=20, report_steps=5),
+    corpus=CORPUS,
+    paths=["/texts/hamlet.txt"],
+    held_out_paths={"val": "/texts/macbeth.txt"},
+    val_fraction=0.1,
+    test_fraction=0.05,
+    budget={"minutes": 2.5},
+)
+
+
+def test_a_run_s_record_is_read_back(tmp_path):
+    assert read_run(tmp_path) is None
+    write_record(tmp_path, RECORD)
+    assert read_run(tmp_path) == RECORD
+    assert json.loads((tmp_path / RUN_FILE).read_text(encoding="utf-8"))["format"] == 1
+
+
+def test_a_path_that_is_no_utf8_is_read_back(tmp_path):
+    record = replace(RECORD, paths=[os.fsdecode(b"/texts/caf\xe9.txt")])
+    write_record(tmp_path, record)
+    assert read_run(tmp_path) == record
+
+
+def change(**changes):
+    """The text of a run.json that differs in these fields; None leaves one out."""
+
+    def of(values):
+        return json.dumps({k: v for k, v in (values | changes).items() if v is not None})
+
+    return of
+
+
+DAMAGED = {
+    "cut off": lambda values: json.dumps(values)[:-20],
+    "empty": lambda values: "",
+    "a list": lambda values: "[]",
+    "a number": lambda values: "3",
+    "no format": change(format=None),
+    "format as text": change(format="1"),
+    "no model": change(model=None),
+    "model unknown": change(model={"model": "transformer"}),
+    "training of another kind": change(training={"seed": 1}),
+    "schedule of another kind": change(schedule={"steps": 1}),
+    "schedule of texts": change(
+        schedule={"steps": "a", "warmup_steps": 1, "checkpoint_steps": 1, "report_steps": 1}
+    ),
+    "schedule of zeros": change(
+        schedule={"steps": 9, "warmup_steps": 1, "checkpoint_steps": 0, "report_steps": 0}
+    ),
+    "one field more": change(more=1),
+    "one field less": change(paths=None),
+    "paths a text": change(paths="hamlet.txt"),
+}
+
+
+@pytest.mark.parametrize("which", DAMAGED)
+def test_a_damaged_record_is_an_error_that_names_it(which, tmp_path):
+    write_record(tmp_path, RECORD)
+    path = tmp_path / RUN_FILE
+    path.write_text(DAMAGED[which](json.loads(path.read_text(encoding="utf-8"))))
+    with pytest.raises(RunError, match=RUN_FILE) as caught:
+        read_run(tmp_path)
+    assert "--overwrite" in caught.value.hint
+
+
+def test_a_record_of_a_newer_version_is_told(tmp_path):
+    write_record(tmp_path, RECORD)
+    path = tmp_path / RUN_FILE
+    path.write_text(change(format=2, something=1)(json.loads(path.read_text(encoding="utf-8"))))
+    with pytest.raises(RunError, match="newer charrnn"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"model": "lstm", "seed": 5, "dropout": 0.25, "val_frac": 0.1},
+        {"corpus": [Path("/texts/hamlet.txt")], "val_file": Path("/texts/macbeth.txt")},
+        {"threads": 7, "keep": 0},  # may change
+        {"precision": "auto", "device": "auto", "quiet": True},
+    ],
+)
+def test_flags_that_a_run_was_begun_with_may_be_given_again(given):
+    check_same("night", RECORD, given, {})
+    check_same("night", RECORD, given, {"minutes": 2.5})
+
+
+@pytest.mark.parametrize(
+    ("given", "budget", "message"),
+    [
+        ({"model": "gru"}, {}, "night was begun with lstm for --model"),
+        ({"hidden_size": 99}, {}, "256 for --hidden-size"),
+        ({"val_frac": 0.2}, {}, "0.1 for --val-frac"),
+        ({"corpus": [Path("/texts/lear.txt")]}, {}, "hamlet.txt.* for the corpus"),
+        ({"val_file": Path("/texts/lear.txt")}, {}, "macbeth.txt for --val-file"),
+        ({}, {"minutes": 3.0}, "2.5 for --minutes"),
+        ({}, {"steps": 9}, "--steps"),
+    ],
+)
+def test_a_flag_that_contradicts_a_run_is_named(given, budget, message):
+    with pytest.raises(UsageError, match=message):
+        check_same("night", RECORD, given, budget)
+
+
+def test_a_held_out_file_that_a_run_was_begun_without_is_a_contradiction():
+    """A flag that is passed over in silence would change what is measured on."""
+    with pytest.raises(UsageError, match="--test-file"):
+        check_same("night", RECORD, {"test_file": Path("/texts/lear.txt")}, {})
+
+
+def test_relative_paths_are_those_of_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    record = replace(RECORD, paths=[str(tmp_path / "hamlet.txt")])
+    check_same("night", record, {"corpus": [Path("hamlet.txt")]}, {})
+
+
+# metrics.jsonl
+
+
+def test_metrics_are_read_back(tmp_path):
+    assert read_metrics(tmp_path) == []
+    log = Metrics(tmp_path)
+    log.write({"kind": "report", "step": 1})
+    assert read_metrics(tmp_path) == [{"kind": "report", "step": 1}]  # at once, for a tail -f
+    log.write({"kind": "report", "step": 2})
+    assert log.sync() == (tmp_path / METRICS_FILE).stat().st_size
+    log.close()
+    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2]
+
+
+def test_metrics_are_cut_back_to_what_a_checkpoint_knows(tmp_path):
+    log = Metrics(tmp_path)
+    log.write({"step": 1})
+    length = log.sync()
+    log.write({"step": 2})
+    log.close()
+    log = Metrics(tmp_path, length)
+    log.write({"step": 3})
+    log.close()
+    assert read_metrics(tmp_path) == [{"step": 1}, {"step": 3}]
+
+
+def test_a_new_run_s_metrics_begin_empty(tmp_path):
+    (tmp_path / METRICS_FILE).write_text('{"step": 9}\n')
+    Metrics(tmp_path).close()
+    assert read_metrics(tmp_path) == []
+
+
+def test_metrics_that_were_lost_are_not_made_up_with_zeros(tmp_path):
+    """A log that was deleted between two sittings begins anew."""
+    log = Metrics(tmp_path, 1_000)
+    log.write({"step": 3})
+    log.close()
+    assert (tmp_path / METRICS_FILE).read_text() == '{"step": 3}\n'
+    assert read_metrics(tmp_path) == [{"step": 3}]
+
+
+def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path):
+    (tmp_path / METRICS_FILE).write_text('{"step": 1}\n{"step": 2}\n{"ste')
+    assert read_metrics(tmp_path) == [{"step": 1}, {"step": 2}]
+
+
+def test_metrics_that_cannot_be_written_name_the_file(tmp_path):
+    with pytest.raises(RunError, match=METRICS_FILE):
+        Metrics(tmp_path / "none")
+
+
+def test_a_record_s_checkpoint_survives_a_newer_one_being_written(tmp_path):
+    """What is read off the files themselves needs no list that could be out of date."""
+    checkpoint(tmp_path, 1, 1.5)
+    assert runs.best(tmp_path) == model_path(tmp_path, 1)
+    checkpoint(tmp_path, 1, 1.25)
+    assert read_record(runs.best(tmp_path)).nats_per_char == 1.25

@@ -1,0 +1,77 @@
+"""Signals turned into a flag, and back into themselves afterwards."""
+
+import signal
+
+import pytest
+
+from charrnn.errors import StoppedError
+from charrnn.signals import StopSignals
+
+STOPPING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+each_signal = pytest.mark.parametrize("number", STOPPING)
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """Whatever a test does, the test run's own handlers come back."""
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup may have ignored it for us all
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@each_signal
+def test_a_signal_while_training_is_noted(number):
+    with StopSignals() as stop:
+        stop.training = True
+        assert not stop()
+        signal.raise_signal(number)
+        assert stop()
+        assert stop.received == number
+
+
+@each_signal
+def test_a_second_signal_stops_at_once(number):
+    with pytest.raises(StoppedError, match="at once") as caught, StopSignals() as stop:
+        stop.training = True
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
+    assert caught.value.exit_code == 128 + number
+    assert "--resume" in caught.value.hint
+
+
+@each_signal
+def test_a_signal_before_the_first_step_stops_at_once(number):
+    with pytest.raises(StoppedError, match="before the first step") as caught, StopSignals():
+        signal.raise_signal(number)
+    assert caught.value.exit_code == 128 + number
+
+
+@each_signal
+def test_handlers_are_given_back(number):
+    heard = []
+    signal.signal(number, lambda *_: heard.append(number))
+    with StopSignals() as stop:
+        stop.training = True
+        signal.raise_signal(number)
+    assert heard == []
+    signal.raise_signal(number)
+    assert heard == [number]
+
+
+def test_handlers_are_given_back_after_an_error():
+    before = [signal.getsignal(number) for number in STOPPING]
+    with pytest.raises(ValueError, match="inside"), StopSignals():
+        raise ValueError("inside")
+    assert [signal.getsignal(number) for number in STOPPING] == before
+
+
+def test_what_nohup_ignored_stays_ignored():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with StopSignals() as stop:
+        signal.raise_signal(signal.SIGHUP)
+        assert not stop()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

@@ -1,0 +1,657 @@
+"""The loop and its state: what it tells, and that a stop anywhere changes nothing after it."""
+
+import contextlib
+import itertools
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from charrnn import files, runs, training
+from charrnn.checkpoints import (
+    ModelRecord,
+    model_path,
+    read_checkpoint,
+    read_record,
+    read_resume,
+)
+from charrnn.corpus import Corpus, read_corpus, windows_per_epoch
+from charrnn.errors import DiskFullError, DivergenceError
+from charrnn.metrics import METRICS_FILE, read_metrics
+from charrnn.schedule import Schedule
+from charrnn.settings import MODELS, ModelSettings, TrainingSettings
+from charrnn.training import Evaluated, Progressed, Reported, Saved, Stopped, take_step, train
+from charrnn.training_state import Mean, TrainingState, fresh_state, restored_state, save
+
+SHORT = Schedule(steps=12, warmup_steps=3, checkpoint_steps=5, report_steps=2)
+"""Evaluations after steps 5, 10 and 12; the text below gives an epoch of 5 steps."""
+
+CHOSEN = TrainingSettings(seq_length=6, batch_size=3, learning_rate=1e-2, seed=7, keep=1)
+
+CASES = [
+    *((model, dropout, "fp32") for model in MODELS for dropout in (0.0, 0.3)),
+    ("gru", 0.3, "bf16"),
+]
+
+
+@pytest.fixture(scope="module")
+def corpus(english: str, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    path = tmp_path_factory.mktemp("corpus") / "short.txt"
+    path.write_text(english[:120], encoding="utf-8")
+    return read_corpus([path], val_fraction=0.15)
+
+
+class Sitting:
+    """A run that is trained in one or more sittings, each from what is on disk."""
+
+    def __init__(
+        self,
+        run: Path,
+        corpus: Corpus,
+        model: str = "gru",
+        settings: TrainingSettings = CHOSEN,
+        schedule: Schedule = SHORT,
+    ) -> None:
+        run.mkdir(exist_ok=True)
+        self.run, self.corpus, self.settings, self.schedule = run, corpus, settings, schedule
+        self.model = ModelSettings(model, "tanh", 4, 5, 2)
+        self.state = self.from_disk()
+
+    def from_disk(self) -> TrainingState:
+        """A fresh state with all that the newest checkpoint says, if there is one."""
+        written = runs.model_files(self.run)
+        if not written:
+            return fresh_state(self.model, self.settings, len(self.corpus.vocabulary))
+        checkpoint = read_checkpoint(written[-1])
+        return restored_state(
+            checkpoint, read_resume(written[-1], checkpoint.record), self.settings
+        )
+
+    def events(self, **options):
+        return train(self.state, self.corpus, self.settings, self.schedule, self.run, **options)
+
+    def train(self, **options):
+        self.state = self.from_disk()
+        return list(self.events(**options))
+
+    def metrics(self):
+        """The lines of metrics.jsonl, but for what a clock said."""
+        lines = (self.run / METRICS_FILE).read_text(encoding="utf-8").splitlines()
+        clock = {"seconds", "characters_per_second"}
+        return [{k: v for k, v in json.loads(s).items() if k not in clock} for s in lines]
+
+
+def asked(times):
+    """A `stop` that says so from the n-th time on that it is asked."""
+    counter = itertools.count(1)
+    return lambda: next(counter) > times
+
+
+def assert_same_end(ours: Sitting, theirs: Sitting) -> None:
+    assert ours.state.step == theirs.state.step == ours.schedule.steps
+    for (name, a), (_, b) in zip(
+        ours.state.model.named_parameters(), theirs.state.model.named_parameters(), strict=True
+    ):
+        assert torch.equal(a, b), name
+        moments = ours.state.optimizer.state[a], theirs.state.optimizer.state[b]
+        assert all(torch.equal(moments[0][key], moments[1][key]) for key in moments[0])
+    assert ours.metrics() == theirs.metrics()
+    ends = [read_record(runs.model_files(s.run)[-1]) for s in (ours, theirs)]
+    assert replace(ends[0], resume_digest="", digest="") == replace(
+        ends[1], resume_digest="", digest=""
+    )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(corpus, tmp_path_factory):
+    """The run of a case that nothing disturbs, trained once."""
+    done: dict[tuple[str, float, str], Sitting] = {}
+
+    def run(model: str, dropout: float, precision: str) -> Sitting:
+        case = model, dropout, precision
+        if case not in done:
+            settings = replace(CHOSEN, dropout=dropout, precision=precision)
+            done[case] = Sitting(tmp_path_factory.mktemp("whole"), corpus, model, settings)
+            assert not isinstance(done[case].train()[-1], Stopped)
+        return done[case]
+
+    return run
+
+
+def again(whole: Sitting, run: Path) -> Sitting:
+    """The same run from its beginning, elsewhere."""
+    return Sitting(run, whole.corpus, whole.model.model, whole.settings, whole.schedule)
+
+
+# Interruptions
+
+
+def test_the_short_run_crosses_epochs_and_evaluates(corpus, uninterrupted):
+    per_epoch = windows_per_epoch(len(corpus.ids["train"]), 6, 3)
+    assert 2 * per_epoch < SHORT.steps
+    assert per_epoch > 1
+    lines = uninterrupted("gru", 0.0, "fp32").metrics()
+    assert [line["step"] for line in lines if line["kind"] == "evaluation"] == [5, 10, 12]
+    assert [line["step"] for line in lines if line["kind"] == "report"] == [2, 4, 6, 8, 10, 12]
+
+
+@pytest.mark.parametrize(("model", "dropout", "precision"), CASES)
+def test_a_stop_at_any_moment_changes_nothing(model, dropout, precision, uninterrupted, tmp_path):
+    """`stop` is asked before the first step, after each, and within evaluations.
+
+    So one that says so the n-th time it is asked, for every n, is a stop at every step.
+    """
+    whole = uninterrupted(model, dropout, precision)
+    stopped_at = []
+    for times in itertools.count():
+        broken = again(whole, tmp_path / f"{times}")
+        events = broken.train(stop=asked(times))
+        if not isinstance(events[-1], Stopped):
+            break
+        assert events[-1].step == broken.state.step
+        stopped_at.append(events[-1].step)
+        broken.train()
+        assert_same_end(broken, whole)
+    # Thrice more at 5, 10 and 12: in the evaluation there.
+    assert stopped_at == sorted([*range(13), 5, 10, 12])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_kill_at_any_step_changes_nothing(model, uninterrupted, tmp_path):
+    """No stop, nothing saved: what the log holds beyond the checkpoint is taken back."""
+    whole = uninterrupted(model, 0.3, "fp32")
+    for step in range(1, 13):
+        broken = again(whole, tmp_path / f"{step}")
+        events = broken.events()
+        while next(events) != Progressed(step, pytest.approx(0.0, abs=100.0)):
+            pass
+        events.close()
+        broken.train()
+        assert_same_end(broken, whole)
+
+
+@pytest.mark.parametrize(("model", "dropout", "precision"), CASES)
+def test_three_stops_in_a_chain_change_nothing(model, dropout, precision, uninterrupted, tmp_path):
+    whole = uninterrupted(model, dropout, precision)
+    broken = again(whole, tmp_path / "chain")
+    steps = [broken.train(stop=asked(times))[-1].step for times in (3, 3, 4)]
+    assert steps == [3, 5, 9]
+    broken.train()
+    assert_same_end(broken, whole)
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+def test_stopping_after_every_single_step_changes_nothing(keep, uninterrupted, tmp_path):
+    whole = uninterrupted("lstm", 0.3, "fp32")
+    broken = again(whole, tmp_path / "slow")
+    broken.settings = replace(broken.settings, keep=keep)
+    sittings = 1
+    while broken.train(stop=asked(1)):
+        sittings += 1
+    assert sittings > 12
+    assert_same_end(broken, whole)
+
+
+def test_a_stop_during_an_evaluation_saves_the_step_without_a_score(corpus, tmp_path):
+    sitting = Sitting(tmp_path, corpus)
+    events = sitting.train(stop=asked(5))  # at the beginning and after four steps it was no
+    kinds = [type(event).__name__ for event in events]
+    assert kinds[-3:] == ["Progressed", "Saved", "Stopped"]
+    assert read_record(runs.model_files(tmp_path)[-1]).scores == {}
+    events = sitting.train()
+    assert isinstance(events[0], Evaluated)
+    assert events[0].step == 5
+    assert set(read_record(runs.model_files(tmp_path)[0]).scores) == {"train", "val"}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_full_disk_at_any_write_changes_nothing(model, uninterrupted, tmp_path, monkeypatch):
+    """Each file's rename fails once: the run ends with an error and is gone on with."""
+    whole = uninterrupted(model, 0.3, "fp32")
+    replace_file = files.os.replace
+    for failing in itertools.count(1):
+        broken, counter = again(whole, tmp_path / f"{failing}"), itertools.count(1)
+
+        def replacing(source, target, counter=counter, failing=failing):
+            if next(counter) == failing:
+                raise OSError(28, "No space left on device")
+            replace_file(source, target)
+
+        monkeypatch.setattr(files.os, "replace", replacing)
+        try:
+            broken.train()
+            break
+        except DiskFullError as error:
+            assert "step-" in error.message
+        assert not list(broken.run.glob(files.TEMPORARY_PREFIX + "*"))
+        broken.train()
+        assert_same_end(broken, whole)
+    assert failing == 7  # three checkpoints of two files each, and then none failed
+
+
+def test_evaluations_touch_nothing_of_training(corpus, tmp_path):
+    """Scoring after every step and scoring once end with equal weights."""
+    ends = []
+    for checkpoint_steps in 1, 12:
+        sitting = Sitting(
+            tmp_path / f"{checkpoint_steps}",
+            corpus,
+            settings=replace(CHOSEN, dropout=0.3),
+            schedule=replace(SHORT, checkpoint_steps=checkpoint_steps),
+        )
+        sitting.train()
+        ends.append(sitting.state.model)
+    for a, b in zip(ends[0].parameters(), ends[1].parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_training_neither_uses_nor_touches_the_global_generator(corpus, tmp_path):
+    ends = []
+    for seed in 1, 2:
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        sitting = Sitting(tmp_path / f"{seed}", corpus, settings=replace(CHOSEN, dropout=0.3))
+        sitting.train()
+        assert torch.equal(torch.get_rng_state(), before)
+        ends.append(sitting.state.model)
+    for a, b in zip(ends[0].parameters(), ends[1].parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_same_training_writes_the_same_bytes(corpus, tmp_path, monkeypatch):
+    """With a clock that stands still: how long it took is in the resume file."""
+    monkeypatch.setattr(training.time, "monotonic", lambda: 0.0)
+    written = []
+    for name in "first", "second":
+        Sitting(tmp_path / name, corpus).train()
+        written.append({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()})
+    assert written[0] == written[1]
+    assert "step-00000012.safetensors" in written[0]
+
+
+# Events
+
+
+def test_events_come_in_order(corpus, tmp_path):
+    schedule = Schedule(steps=5, warmup_steps=1, checkpoint_steps=3, report_steps=2)
+    sitting = Sitting(tmp_path, corpus, schedule=schedule)
+    told = [(type(e).__name__, getattr(e, "step", None)) for e in sitting.train()]
+    assert told == [
+        ("Progressed", 1),
+        ("Progressed", 2),
+        ("Reported", 2),
+        ("Progressed", 3),
+        ("Evaluated", 3),
+        ("Saved", None),
+        ("Progressed", 4),
+        ("Reported", 4),
+        ("Progressed", 5),
+        ("Reported", 5),
+        ("Evaluated", 5),
+        ("Saved", None),
+    ]
+
+
+def test_a_stop_is_told_last_and_after_its_checkpoint(corpus, tmp_path):
+    events = Sitting(tmp_path, corpus).train(stop=asked(3))
+    assert events[-1] == Stopped(3)
+    assert isinstance(events[-2], Saved)
+    assert events[-2].record.step == 3
+    assert events[-2].path.exists()
+
+
+def test_a_stop_before_the_first_step_saves_nothing(corpus, tmp_path):
+    assert Sitting(tmp_path, corpus).train(stop=lambda: True) == [Stopped(0)]
+    assert runs.model_files(tmp_path) == []
+
+
+def test_means_are_over_what_came_since_the_last_time(corpus, tmp_path):
+    events = Sitting(tmp_path, corpus).train()
+    losses = {e.step: e.loss for e in events if isinstance(e, Progressed)}
+
+    def mean(first, last):
+        return pytest.approx(sum(losses[s] for s in range(first, last + 1)) / (last - first + 1))
+
+    reports = {e.step: e.train_nats_per_char for e in events if isinstance(e, Reported)}
+    assert reports == {step: mean(step - 1, step) for step in range(2, 13, 2)}
+    scores = {e.step: e.train_nats_per_char for e in events if isinstance(e, Evaluated)}
+    assert scores == {5: mean(1, 5), 10: mean(6, 10), 12: mean(11, 12)}
+
+
+def test_the_log_holds_what_was_told(corpus, tmp_path):
+    events = Sitting(tmp_path, corpus).train()
+    told = [e for e in events if isinstance(e, Reported | Evaluated)]
+    lines = read_metrics(tmp_path)
+    assert len(lines) == len(told)
+    for event, line in zip(told, lines, strict=True):
+        if isinstance(event, Reported):
+            assert line == {"kind": "report"} | vars(event)
+        else:
+            assert line == {"kind": "evaluation"} | event.to_json()
+            assert line["nats_per_char"] == event.score.nats_per_char
+
+
+def test_a_checkpoint_keeps_the_scores_of_its_step(corpus, tmp_path):
+    events = Sitting(tmp_path, corpus).train()
+    saved = [e for e in events if isinstance(e, Saved)]
+    scored = [e for e in events if isinstance(e, Evaluated)]
+    assert [e.record.step for e in saved] == [5, 10, 12]
+    for evaluated, kept in zip(scored, saved, strict=True):
+        assert kept.record.scores == evaluated.scores()
+        assert kept.record.nats_per_char == evaluated.score.nats_per_char
+
+
+def test_epochs_and_learning_rates_are_those_of_the_step(corpus, tmp_path):
+    per_epoch = windows_per_epoch(len(corpus.ids["train"]), 6, 3)
+    for event in Sitting(tmp_path, corpus).train():
+        if isinstance(event, Reported):
+            assert event.epoch == event.step / per_epoch
+            assert event.learning_rate == 1e-2 * SHORT.learning_rate(event.step - 1)
+            assert event.gradient_norm > 0
+
+
+def test_speed_is_that_of_the_steps_since_the_last_report(corpus, tmp_path, monkeypatch):
+    """Also in the first report after a stop between two reports.
+
+    The clock moves on a second each time it is read: a step takes one, an evaluation more.
+    """
+    clock = itertools.count()
+    monkeypatch.setattr(training.time, "monotonic", lambda: float(next(clock)))
+    sitting = Sitting(tmp_path, corpus)
+    events = sitting.train(stop=asked(3)) + sitting.train()
+    speeds = [e.characters_per_second for e in events if isinstance(e, Reported)]
+    assert speeds == [pytest.approx(6 * 3)] * 6
+
+
+def test_seconds_add_up_over_sittings(corpus, tmp_path, monkeypatch):
+    now = [1_000.0]
+    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
+    sitting = Sitting(tmp_path, corpus)
+
+    def sit(**options):
+        for event in sitting.events(**options):
+            if isinstance(event, Progressed):
+                now[0] += 1.0
+        return sitting.state.seconds
+
+    first = sit(stop=asked(4))
+    now[0] += 50_000.0  # between two sittings no time counts
+    sitting.state = sitting.from_disk()
+    assert sitting.state.seconds == first
+    # Each step's second is noticed by whatever is timed next.
+    assert sit() == pytest.approx(12.0, abs=1.5)
+
+
+def test_old_checkpoints_are_pruned_as_training_goes(corpus, tmp_path):
+    schedule = replace(SHORT, checkpoint_steps=1)
+    Sitting(tmp_path, corpus, settings=replace(CHOSEN, keep=2), schedule=schedule).train()
+    steps = {runs.step_of(path) for path in runs.model_files(tmp_path)}
+    assert {10, 11, 12} <= steps
+    assert len(steps) <= 4
+    assert len(list(tmp_path.glob("*.resume.safetensors"))) == 2
+
+
+# One step
+
+
+def test_the_loss_falls_on_a_repeated_text(tmp_path):
+    path = tmp_path / "repeated.txt"
+    path.write_text("abcdefgh" * 60, encoding="utf-8")
+    schedule = Schedule(steps=150, warmup_steps=5, checkpoint_steps=150, report_steps=150)
+    chosen = replace(CHOSEN, seq_length=12, batch_size=4, learning_rate=3e-2)
+    events = Sitting(tmp_path / "run", read_corpus([path]), "gru", chosen, schedule).train()
+    losses = [e.loss for e in events if isinstance(e, Progressed)]
+    assert losses[0] > 1.5
+    assert losses[-1] < 0.2
+    (evaluated,) = (e for e in events if isinstance(e, Evaluated))
+    assert evaluated.score.nats_per_char < 0.3
+    assert evaluated.score.accuracy > 0.9
+
+
+def test_without_held_out_text_checkpoints_have_no_validation_score(english, tmp_path):
+    path = tmp_path / "all.txt"
+    path.write_text(english[:120], encoding="utf-8")
+    sitting = Sitting(tmp_path / "run", read_corpus([path], val_fraction=0.0))
+    events = sitting.train()
+    evaluated = [e for e in events if isinstance(e, Evaluated)]
+    assert [e.step for e in evaluated] == [5, 10, 12]
+    assert all(e.score is None for e in evaluated)
+    record = read_record(runs.model_files(sitting.run)[-1])
+    assert set(record.scores) == {"train"}
+    assert record.nats_per_char == math.inf
+    assert runs.best(sitting.run) == runs.model_files(sitting.run)[-1]
+
+
+def test_bf16_keeps_weights_and_carried_state_in_float32(corpus, tmp_path):
+    sitting = Sitting(tmp_path, corpus, settings=replace(CHOSEN, precision="bf16"))
+    events = sitting.train()
+    assert {p.dtype for p in sitting.state.model.parameters()} == {torch.float32}
+    assert {part.dtype for layer in sitting.state.carried for part in layer} == {torch.float32}
+    assert all(math.isfinite(e.loss) for e in events if isinstance(e, Progressed))
+
+
+def test_bf16_is_another_precision_and_not_another_training(corpus):
+    losses = []
+    for precision in "fp32", "bf16":
+        chosen = replace(CHOSEN, precision=precision)
+        state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), chosen, len(corpus.vocabulary))
+        losses.append(take_step(state, corpus.ids["train"], chosen, 1e-2)[0])
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+def test_the_state_is_carried_within_an_epoch_and_dropped_at_its_start(corpus):
+    ids, vocabulary = corpus.ids["train"], len(corpus.vocabulary)
+    per_epoch = windows_per_epoch(len(ids), 6, 3)
+
+    def loss_of_step(step, carried):
+        state = fresh_state(ModelSettings("lstm", "tanh", 4, 5, 1), CHOSEN, vocabulary)
+        state.step = step
+        state.carried = [tuple(torch.full_like(part, carried) for part in state.carried[0])]
+        return take_step(state, ids, CHOSEN, 0.0)[0]
+
+    for step in 0, per_epoch, 2 * per_epoch:
+        assert loss_of_step(step, 0.0) == loss_of_step(step, 0.9)
+    for step in 1, per_epoch - 1, per_epoch + 1:
+        assert loss_of_step(step, 0.0) != loss_of_step(step, 0.9)
+
+
+def test_a_step_reaches_back_no_further_than_its_window(corpus):
+    state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), CHOSEN, len(corpus.vocabulary))
+    take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+    assert not any(part.requires_grad for layer in state.carried for part in layer)
+
+
+def test_a_learning_rate_of_zero_changes_no_weight(corpus):
+    state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), CHOSEN, len(corpus.vocabulary))
+    before = state.model.arrays()
+    take_step(state, corpus.ids["train"], CHOSEN, 0.0)
+    assert all((a == before[name]).all() for name, a in state.model.arrays().items())
+    assert state.step == 1
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.01, 1e6])
+def test_gradients_are_clipped_to_their_largest_norm(clip, corpus):
+    """AdamW's first average is a tenth of the gradient that it was given."""
+    chosen = replace(CHOSEN, clip=clip)
+    state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), chosen, len(corpus.vocabulary))
+    _, norm = take_step(state, corpus.ids["train"], chosen, 1e-2)
+    assert norm > 0.1
+    averages = [state.optimizer.state[p]["exp_avg"].flatten() for p in state.model.parameters()]
+    applied = float(torch.cat(averages).norm()) / 0.1
+    assert applied == pytest.approx(min(norm, clip or math.inf), rel=1e-3)
+
+
+def test_dropout_is_drawn_anew_at_every_step(corpus):
+    """Two steps that read the same text from the same state do not drop the same outputs."""
+    chosen, ids = replace(CHOSEN, dropout=0.5), corpus.ids["train"][:19]  # one batch an epoch
+    state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), chosen, len(corpus.vocabulary))
+    losses = {take_step(state, ids, chosen, 0.0)[0] for _ in range(5)}
+    assert len(losses) == 5
+
+
+# Divergence
+
+
+def test_a_loss_that_is_no_number_changes_no_weight(corpus):
+    state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), CHOSEN, len(corpus.vocabulary))
+    take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+    with torch.no_grad():
+        state.model.get_parameter("output.bias")[1] = math.nan
+    before = state.model.arrays()
+    with pytest.raises(DivergenceError) as caught:
+        take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+    assert "step 2" in caught.value.message
+    assert "--learning-rate 0.0025" in caught.value.hint
+    for name, array in state.model.arrays().items():
+        assert ((array == before[name]) | (array != array)).all(), name
+    assert sum((a != a).sum() for a in state.model.arrays().values()) == 1
+    assert state.step == 1
+    assert all(p.grad is None or not p.grad.any() for p in state.model.parameters())
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_gradient_that_is_no_number_changes_no_weight(bad, corpus):
+    """The loss may be fine where its gradient is not."""
+    state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), CHOSEN, len(corpus.vocabulary))
+    before = state.model.arrays()
+    bias = state.model.get_parameter("output.bias")
+    bias.register_hook(lambda gradient: gradient * bad)
+    with pytest.raises(DivergenceError):
+        take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+    assert all((a == before[name]).all() for name, a in state.model.arrays().items())
+
+
+def test_a_run_that_diverges_keeps_its_earlier_checkpoint(corpus, uninterrupted, tmp_path):
+    whole = uninterrupted("gru", 0.0, "fp32")
+    broken = again(whole, tmp_path)
+    with contextlib.closing(broken.events()) as events, pytest.raises(DivergenceError):
+        for event in events:
+            if isinstance(event, Progressed) and event.step == 7:
+                with torch.no_grad():
+                    broken.state.model.get_parameter("output.bias").fill_(math.nan)
+    assert [runs.step_of(path) for path in runs.model_files(tmp_path)] == [5]
+    broken.train()
+    assert_same_end(broken, whole)
+
+
+def test_a_score_that_is_no_number_is_not_saved(corpus, tmp_path):
+    """A checkpoint of broken weights would be the one that every resume begins from."""
+    sitting = Sitting(tmp_path, corpus)
+    with contextlib.closing(sitting.events()) as events, pytest.raises(DivergenceError):
+        for event in events:
+            if isinstance(event, Progressed) and event.step == 10:
+                with torch.no_grad():
+                    sitting.state.model.get_parameter("output.bias").fill_(math.nan)
+    assert [runs.step_of(path) for path in runs.model_files(tmp_path)] == [5]
+
+
+# The state on disk
+
+
+DROPPING = replace(CHOSEN, dropout=0.2)
+
+
+def trained_for(steps, model, corpus):
+    state = fresh_state(ModelSettings(model, "tanh", 4, 5, 2), DROPPING, len(corpus.vocabulary))
+    for _ in range(steps):
+        loss, _ = take_step(state, corpus.ids["train"], DROPPING, 1e-2)
+        state.reported.add(loss)
+        state.evaluated.add(loss)
+    return state
+
+
+def saved_and_restored(state, corpus, run: Path):
+    record = ModelRecord(
+        state.model.settings, corpus.vocabulary, state.step, {}, corpus.record(), ""
+    )
+    written = save(state, run, record)
+    checkpoint = read_checkpoint(model_path(run, state.step))
+    assert checkpoint.record == written
+    resume = read_resume(model_path(run, state.step), checkpoint.record)
+    return restored_state(checkpoint, resume, DROPPING)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_saved_state_comes_back_the_same(model, corpus, tmp_path):
+    state = trained_for(4, model, corpus)
+    state.seconds, state.metrics_bytes = 12.34567890123, 321
+    back = saved_and_restored(state, corpus, tmp_path)
+    for (name, a), (_, b) in zip(
+        state.model.named_parameters(), back.model.named_parameters(), strict=True
+    ):
+        assert torch.equal(a, b), name
+        ours, theirs = state.optimizer.state[a], back.optimizer.state[b]
+        assert set(ours) == set(theirs)
+        for key in ours:
+            assert torch.equal(ours[key], theirs[key]), (name, key)
+            assert ours[key].dtype == theirs[key].dtype
+            assert ours[key].device == theirs[key].device
+    assert state.optimizer.state_dict()["param_groups"][0].keys() == (
+        back.optimizer.state_dict()["param_groups"][0].keys()
+    )
+    for before, after in zip(state.carried, back.carried, strict=True):
+        for a, b in zip(before, after, strict=True):
+            assert a.any()
+            assert torch.equal(a, b)
+    assert (back.step, back.seconds, back.metrics_bytes) == (4, 12.34567890123, 321)
+    assert back.reported == state.reported
+    assert back.evaluated == state.evaluated
+
+
+def test_a_restored_state_is_no_view_of_the_file(corpus, tmp_path):
+    """Another step changes neither what was read nor what was saved."""
+    state = trained_for(2, "gru", corpus)
+    first = saved_and_restored(state, corpus, tmp_path)
+    before = {n: p.detach().clone() for n, p in state.model.named_parameters()}
+    take_step(first, corpus.ids["train"], DROPPING, 1e-1)
+    again = read_checkpoint(model_path(tmp_path, 2)).weights
+    for name, parameter in before.items():
+        assert torch.equal(parameter, torch.from_numpy(again[name]))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_fresh_state_is_a_function_of_the_settings(model, corpus):
+    torch.manual_seed(1)
+    first = trained_for(0, model, corpus)
+    torch.manual_seed(2)
+    second = trained_for(0, model, corpus)
+    for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert first.step == 0
+    assert not any(part.any() for layer in first.carried for part in layer)
+
+
+def test_the_seed_that_the_weights_begin_with_is_the_run_s(corpus):
+    settings = ModelSettings("gru", "tanh", 4, 5, 1)
+    first, second = (
+        fresh_state(settings, TrainingSettings(seed=seed), 9).model.arrays() for seed in (0, 1)
+    )
+    assert (first["output.weight"] != second["output.weight"]).any()
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.5])
+def test_decay_falls_on_matrices_alone(weight_decay):
+    """With a gradient of zero AdamW changes a weight by its decay and nothing else."""
+    chosen = TrainingSettings(weight_decay=weight_decay, learning_rate=0.1)
+    state = fresh_state(ModelSettings("lstm", "tanh", 4, 5, 1), chosen, 9)
+    before = {n: p.detach().clone() for n, p in state.model.named_parameters()}
+    for parameter in state.model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    state.optimizer.step()
+    for name, parameter in state.model.named_parameters():
+        share = 1.0 - 0.1 * weight_decay if parameter.ndim > 1 else 1.0
+        torch.testing.assert_close(parameter.detach(), before[name] * share)
+
+
+def test_a_mean_begins_anew_when_it_is_taken():
+    mean = Mean()
+    assert math.isnan(mean.take())
+    mean.add(1.0)
+    mean.add(4.0)
+    assert mean.take() == 2.5
+    mean.add(7.0)
+    assert mean.take() == 7.0
