@@ -9,7 +9,9 @@ resume file's digest, commits both. Nothing is ever unpickled.
 Each file's digest is the SHA-256 of its bytes with the digest's own 64 digits zeroed.
 """
 
+import contextlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.errors import CheckpointError, DamagedError, FormatError, UsageError
-from charrnn.files import sha256, write_file
+from charrnn.files import failures_named, sha256, write_file
 from charrnn.settings import GATES, ModelSettings, from_json, to_json
 from charrnn.tokenizer import Vocabulary
 
@@ -79,6 +81,10 @@ def resume_path(model_file: Path) -> Path:
     return model_file.with_name(model_file.name.removesuffix(".safetensors") + RESUME_SUFFIX)
 
 
+def _earlier_path(model_file: Path) -> Path:
+    return resume_path(model_file).with_suffix(".earlier")
+
+
 def write_checkpoint(
     model_file: Path, record: ModelRecord, weights: Tensors, resume: Tensors, state: dict[str, Any]
 ) -> ModelRecord:
@@ -88,6 +94,10 @@ def write_checkpoint(
     Returns the record with its digests. Raises DiskFullError or RunError.
     """
     resume_bytes, resume_digest = _serialise(resume, {"format": FORMAT, "resume": state})
+    earlier = _earlier_path(model_file)
+    with failures_named(model_file), contextlib.suppress(FileNotFoundError):
+        # A step saved anew: until the new model file is there, the old one needs its own.
+        os.replace(resume_path(model_file), earlier)
     write_file(resume_path(model_file), resume_bytes)
     header = {
         "format": FORMAT,
@@ -100,6 +110,7 @@ def write_checkpoint(
     }
     model_bytes, digest = _serialise(weights, header)
     write_file(model_file, model_bytes)
+    earlier.unlink(missing_ok=True)
     return replace(record, resume_digest=resume_digest, digest=digest)
 
 
@@ -132,13 +143,14 @@ def read_resume(model_file: Path, record: ModelRecord) -> tuple[Tensors, dict[st
 
     Raises DamagedError where it is not the file that was written with the model.
     """
-    path = resume_path(model_file)
-    with _opened(path) as stream:
-        data = stream.read()
-    metadata = _verified(path, data)
-    if metadata["digest"] != record.resume_digest:
-        raise DamagedError(f"{path}: does not belong to {model_file.name}", _OTHER_CHECKPOINT)
-    return _tensors(path, data), metadata["resume"]
+    earlier = _earlier_path(model_file)
+    for path in [earlier] * earlier.exists() + [resume_path(model_file)]:
+        with _opened(path) as stream:
+            data = stream.read()
+        metadata = _verified(path, data)
+        if metadata["digest"] == record.resume_digest:
+            return _tensors(path, data), metadata["resume"]
+    raise DamagedError(f"{path}: does not belong to {model_file.name}", _OTHER_CHECKPOINT)
 
 
 _OTHER_CHECKPOINT = "charrnn checkpoints verify finds the checkpoints that are whole"

@@ -15,6 +15,7 @@ from charrnn.commands.options import Command
 from charrnn.commands.sample import sample
 from charrnn.commands.train import train
 from charrnn.errors import CharrnnError
+from charrnn.files import failure
 
 app = typer.Typer(
     name="charrnn",
@@ -65,8 +66,8 @@ def main() -> None:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        console.show_error(CharrnnError(f"stdout: {error.strerror}"))
-        code = code or 1
+        console.show_error(failure("stdout", error))
+        code = code or failure("stdout", error).exit_code
     sys.exit(code)
 
 
@@ -89,6 +90,13 @@ def _run(arguments: list[str], debug: bool) -> int:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
+    except SystemExit as ending:  # Typer's own way out where a pipe closes on its help
+        return 0 if isinstance(ending.__context__, BrokenPipeError) else 1
+    except OSError as error:
+        if debug:
+            raise
+        console.show_error(failure(error.filename or "stdout", error))
+        return failure("", error).exit_code
     except MemoryError:
         console.show_error(CharrnnError("out of memory", "try a smaller model, batch or text"))
         return 1

@@ -5,6 +5,7 @@ bars appear on a terminal alone, and not under NO_COLOR or TERM=dumb. Rich and t
 imported by what draws with them, so that help and samples start without them.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from charrnn.errors import CharrnnError
+from charrnn.files import failure
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
 
 
 def use_utf8() -> None:
-    """Make the standard streams UTF-8, whatever the locale says."""
-    for stream in sys.stdin, sys.stdout, sys.stderr:
+    """Make the standard streams UTF-8, whatever the locale says, and open those that are closed."""
+    for name, mode in ("stdin", "r"), ("stdout", "w"), ("stderr", "w"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+        stream = getattr(sys, name)
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
 
@@ -29,6 +34,11 @@ def use_utf8() -> None:
 def is_terminal(stream: TextIO) -> bool:
     """Whether a person reads the stream on a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM", "") != "dumb"
+
+
+def is_coloured(stream: TextIO) -> bool:
+    """Whether colour and weight may be used on the stream."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR")
 
 
 def width() -> int:
@@ -43,7 +53,8 @@ class PipeClosed(Exception):  # noqa: N818
 def write(text: str) -> None:
     """Write generated text to stdout, raw, at once on a terminal and by lines when piped.
 
-    Raises PipeClosed where nobody reads any more.
+    Raises PipeClosed where nobody reads any more, DiskFullError or CharrnnError where
+    stdout is a file that cannot take it.
     """
     try:
         sys.stdout.write(text)
@@ -51,6 +62,8 @@ def write(text: str) -> None:
             sys.stdout.flush()
     except BrokenPipeError:
         raise PipeClosed from None
+    except OSError as error:
+        raise failure("stdout", error) from None
 
 
 def say(line: str = "") -> None:
@@ -77,12 +90,12 @@ def json_line(value: dict[str, Any]) -> str:
 
 def notice(line: str) -> None:
     """Write a line beside the point to stderr, dim on a terminal."""
-    _to_stderr(line, "2")
+    _to_stderr(one_line(line), "2")
 
 
 def warn(line: str) -> None:
     """Write a warning to stderr."""
-    _to_stderr(f"warning: {line}", "33")
+    _to_stderr(f"warning: {one_line(line)}", "33")
 
 
 def show_error(error: CharrnnError) -> None:
@@ -98,9 +111,11 @@ def one_line(text: str) -> str:
 
 
 def _to_stderr(line: str, style: str) -> None:
-    coloured = is_terminal(sys.stderr) and not os.environ.get("NO_COLOR")
-    sys.stderr.write(f"\x1b[{style}m{line}\x1b[0m\n" if coloured else line + "\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # what cannot be told stops nothing
+        sys.stderr.write(
+            f"\x1b[{style}m{line}\x1b[0m\n" if is_coloured(sys.stderr) else line + "\n"
+        )
+        sys.stderr.flush()
 
 
 def rich_console(stream: TextIO) -> "Console":
@@ -113,24 +128,33 @@ def rich_console(stream: TextIO) -> "Console":
         markup=False,
         emoji=False,
         force_terminal=is_terminal(stream),
+        color_system="auto" if is_coloured(stream) else None,
         width=None if stream.isatty() else 500,
     )
 
 
 def show_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table to stdout: the first column left and folded, figures right and whole."""
+    """Write a table to stdout: names left, figures right and whole.
+
+    Where the terminal is too narrow, columns are left out from the right.
+    """
     from rich import box
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for number, header in enumerate(headers):
-        if number == 0:
-            table.add_column(header, overflow="fold", min_width=12)
-        else:
-            table.add_column(header, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(one_line(cell)) for cell in row))
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(headers, *cells, strict=True)]
+    widths[0] = min(widths[0], 24)
+    fitting = len(widths)
+    while fitting > 2 and sum(widths[:fitting]) + 2 * fitting > rich_console(sys.stdout).width:
+        fitting -= 1
+    table.add_column(headers[0], overflow="fold", min_width=widths[0])
+    for header in headers[1:fitting]:
+        table.add_column(header, justify="right", no_wrap=True)
+    for row in cells:
+        table.add_row(*map(Text, row[:fitting]))
     _say_drawn(table)
 
 
@@ -152,7 +176,7 @@ def _say_drawn(drawing: Any) -> None:
     console = rich_console(sys.stdout)
     with console.capture() as capture:
         console.print(drawing)
-    for line in capture.get().rstrip("\n").split("\n"):
+    for line in capture.get().strip("\n").split("\n"):
         say(line.rstrip())
 
 
@@ -183,10 +207,10 @@ def confirm(question: str) -> bool:
 
 def number(value: float) -> str:
     """A count a person can read at a glance: 950, 12.3k, 4.1M."""
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= limit:
-            scaled = value / (1e3 if unit == "k" else limit)
-            return f"{scaled:.0f}{unit}" if abs(scaled) >= 100 else f"{scaled:.1f}{unit}"
+    for size, least, unit in ((1e9, 0.9995, "G"), (1e6, 0.9995, "M"), (1e3, 9.9995, "k")):
+        scaled = value / size
+        if abs(scaled) >= least:
+            return f"{scaled:.0f}{unit}" if abs(scaled) >= 99.95 else f"{scaled:.1f}{unit}"
     return f"{value:,.0f}"
 
 

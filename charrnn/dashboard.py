@@ -190,7 +190,9 @@ class Dashboard(Display):
             f"{self._session.run.name}: {settings.layers} x {settings.hidden_size} "
             f"{settings.model} on {self._session.corpus.texts[0].path.name}"
         )
-        parts: list[RenderableType] = [Text(console.one_line(title), style="bold")]
+        parts: list[RenderableType] = [
+            Text(console.one_line(title), style="bold", no_wrap=True, overflow="ellipsis")
+        ]
         parts += [self._bars(), Text(), self._numbers()]
         if self._seen.sample:
             parts += [Text(), self._sample_panel()]
@@ -205,7 +207,7 @@ class Dashboard(Display):
         rows = Table.grid(padding=(0, 1), expand=True)
         rows.add_column(no_wrap=True, style="dim", width=6)
         rows.add_column(ratio=1)
-        rows.add_column(no_wrap=True, justify="right", width=31)
+        rows.add_column(no_wrap=True, justify="right", min_width=31)
         rows.add_row(
             "run",
             ProgressBar(total=steps, completed=seen.step),

@@ -38,6 +38,19 @@ def write_file(path: Path, data: bytes) -> None:
         sync_directory(path.parent)
 
 
+def write_output(path: Path, data: bytes) -> None:
+    """Put `data` where a user said, durably for a file; a link is followed, a pipe written to.
+
+    Raises DiskFullError or RunError.
+    """
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        with failures_named(path):
+            target.write_bytes(data)
+    else:
+        write_file(target, data)
+
+
 def write_json(path: Path, value: object) -> None:
     """Put `value` at `path` as indented JSON, durably; raises as `write_file`."""
     # ASCII, because a path may hold bytes that are no UTF-8.
@@ -110,13 +123,12 @@ def failures_named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _named(error, path) from error
+        raise failure(path, error) from error
 
 
-def _named(error: OSError, path: Path) -> CharrnnError:
+def failure(what: Path | str, error: OSError) -> CharrnnError:
+    """The error that says that writing `what` failed: DiskFullError or RunError."""
     reason = error.strerror or str(error)
     if error.errno in _NO_SPACE:
-        return DiskFullError(
-            f"{path}: {reason}", "free some space, then run the same command with --resume"
-        )
-    return RunError(f"{path}: {reason}", "check that the directory exists and can be written")
+        return DiskFullError(f"{what}: {reason}", "free some space, then try again")
+    return RunError(f"{what}: {reason}", "check that the directory exists and can be written")

@@ -19,7 +19,7 @@ class Metrics:
         self.path = run / METRICS_FILE
         with failures_named(self.path):
             self._stream = open(self.path, "ab")
-            self._stream.truncate(length)
+            self._stream.truncate(min(length, self._stream.tell()))  # never longer: that adds NULs
 
     def write(self, line: dict[str, Any]) -> None:
         """Add a line; raises DiskFullError or RunError."""

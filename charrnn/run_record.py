@@ -61,6 +61,8 @@ def read_run(run: Path) -> RunRecord | None:
         data["model"] = from_json(ModelSettings, data["model"])
         data["training"] = from_json(TrainingSettings, data["training"])
         data["schedule"] = from_json(Schedule, data["schedule"])
+        if not isinstance(data["paths"], list) or not isinstance(data["held_out_paths"], dict):
+            raise TypeError("paths that are none")
         return RunRecord(**data)
     except FileNotFoundError:
         return None
@@ -80,6 +82,8 @@ def check_same(
     recorded = {
         **to_json(record.model),
         **to_json(record.training),
+        "val_file": None,
+        "test_file": None,
         **{f"{split}_file": Path(path) for split, path in record.held_out_paths.items()},
         "val_frac": record.val_fraction,
         "test_frac": record.test_fraction,
@@ -94,9 +98,11 @@ def check_same(
     if different:
         flag = different[0]
         was = recorded.get(flag, record.budget.get(flag, "another budget"))
+        if isinstance(was, list):
+            was = " ".join(map(str, was))
         shown = "the corpus" if flag == "corpus" else f"--{flag.replace('_', '-')}"
         raise UsageError(
-            f"{name} was begun with {was} for {shown}",
+            f"{name} was begun with {'none' if was is None else was} for {shown}",
             f"leave {shown} out to go on with it, or give another --name",
         )
 

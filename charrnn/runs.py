@@ -236,6 +236,16 @@ def prune(run: Path, keep: int, *, dry_run: bool = False) -> list[Path]:
     return doomed
 
 
+def set_damaged_aside(model_file: Path) -> None:
+    """Rename both files of a checkpoint that cannot be gone on from, to `*.damaged`.
+
+    So the steps that are taken again are the newest once more.
+    """
+    for path in model_file, resume_path(model_file):
+        with failures_named(path), contextlib.suppress(FileNotFoundError):
+            os.replace(path, path.with_name(path.name + ".damaged"))
+
+
 def remove_unfinished(run: Path) -> None:
     """Remove what a crash left half-written in a run that this process has locked."""
     for path in run.glob(TEMPORARY_PREFIX + "*"):

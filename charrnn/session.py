@@ -113,6 +113,7 @@ def go_on(
             break
         except CheckpointError as error:
             skipped(error)
+            runs.set_damaged_aside(path)
     if state is None:
         state = fresh_state(record.model, settings, len(corpus.vocabulary))
     return Session(run, corpus, settings, record.schedule, state)

@@ -217,6 +217,15 @@ def test_first_guesses_are_counted(exact):
     assert found.accuracy == found.correct / 1_300
 
 
+@pytest.mark.parametrize("count", [1, 700, 1_025, FULL + 1])
+def test_a_model_that_is_always_right_is_right_as_often_as_there_are_characters(count):
+    network = small()
+    with torch.no_grad():
+        network.get_parameter("output.bias")[3] = 1e4
+    found = score(network, np.full(count, 3, dtype=np.uint8), start=0, byte_count=1)
+    assert found.correct == count
+
+
 # Characters the vocabulary lacks
 
 
@@ -234,12 +243,15 @@ def test_known_and_unknown_characters_share_one_probability():
 
 
 def test_an_unknown_character_pays_for_being_unknown_and_for_which():
-    network, ids = small(), np.array([1, V, 2, V], dtype=np.uint8)
-    _, known = all_losses(network, np.array([1], dtype=np.uint8))
+    size = 100_000  # so many that it matters that a known one cannot be meant
+    network = CharacterModel(ModelSettings("rnn", "tanh", 1, 1, 1), size)
+    network.initialise("xavier", 0.0, seed=0)
+    ids = np.array([1, size, 2, size], dtype=np.uint32)
+    _, known = all_losses(network, ids[:1])
     found, losses = all_losses(network, ids, escape=0.02)
-    cost = -math.log(0.02) + math.log(CODE_POINTS - V)
+    cost = -math.log(0.02) + math.log(CODE_POINTS - size)
     np.testing.assert_allclose(losses[[1, 3]], cost, rtol=1e-6)
-    assert losses[0] == pytest.approx(known[0] - math.log(0.98), abs=1e-6)
+    assert losses[0] == pytest.approx(known[0] - math.log(0.98), abs=1e-5)
     assert found.unknown == 2
 
 

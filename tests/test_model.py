@@ -107,14 +107,10 @@ def test_load_takes_what_arrays_gave(model):
 
 def test_arrays_are_float32_copies():
     network = small()
-    arrays = network.double().arrays()
-    assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
-    network = small()
-    before = network.arrays()
     for array in network.arrays().values():
         array.fill(0.0)
-    for name, array in network.arrays().items():
-        np.testing.assert_array_equal(array, before[name])
+    assert all(parameter.any() for parameter in network.parameters())
+    assert {a.dtype for a in network.double().arrays().values()} == {np.dtype(np.float32)}
 
 
 # Initialisation

@@ -23,11 +23,13 @@ from test_cli import COLOUR, ESCAPE, assert_error, on_terminal, shell
 
 from charrnn.checkpoints import model_path, read_checkpoint, read_resume, resume_path
 
-STEPS = 24
+STEPS = 90
+"""so that a report is due every second step"""
+
 SMALL = (
     *("--model", "lstm", "--hidden-size", 16, "--embedding-size", 8, "--layers", 2),
     *("--dropout", 0.2, "--seed", 3, "--threads", 1, "--precision", "fp32"),
-    *("--steps", STEPS, "--checkpoint-steps", 8, "--keep", 5),
+    *("--steps", STEPS, "--checkpoint-steps", 30, "--keep", 5),
 )
 TINY = ("--hidden-size", 8, "--embedding-size", 4, "--layers", 1, "--threads", 1)
 
@@ -103,8 +105,8 @@ def stopped_at(moments: list[Moment], english_file: Path, directory: Path) -> Ru
 
 @pytest.fixture(scope="module")
 def stopped(english_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The same run, stopped by Ctrl-C in its eleventh step."""
-    moment = ("charrnn.training.take_step", 11, signal.SIGINT)
+    """The same run, stopped by Ctrl-C in its 41st step."""
+    moment = ("charrnn.training.take_step", 41, signal.SIGINT)
     return stopped_at([moment], english_file, tmp_path_factory.mktemp("stopped"))
 
 
@@ -117,7 +119,7 @@ def copied(stopped: Run, tmp_path: Path) -> Run:
 
 def assert_equal_runs(run: Run, other: Run) -> None:
     """The two ended with the same weights, optimizer, scores and reports, to the last bit."""
-    for step in (16, STEPS):
+    for step in (60, STEPS):
         ours, theirs = (read_checkpoint(model_path(r.path, step)) for r in (run, other))
         assert ours.record.scores == theirs.record.scores
         rest = [
@@ -159,18 +161,18 @@ def test_progress_is_one_plain_line_a_report_on_stderr(whole: Run) -> None:
     lines = whole.done.stderr.splitlines()
     assert all(line.isprintable() for line in lines)
     kinds = [line["kind"] for line in whole.metrics()]
-    assert kinds.count("report") == STEPS
-    assert kinds.count("evaluation") == STEPS // 8
-    assert sum(" train " in line and line.startswith("step ") for line in lines) == STEPS
-    assert sum(" held out " in line and line.startswith("step ") for line in lines) == STEPS // 8
+    assert kinds.count("report") == STEPS // 2
+    assert kinds.count("evaluation") == 3
+    assert sum(" train " in line and line.startswith("step ") for line in lines) == STEPS // 2
+    assert sum(" held out " in line and line.startswith("step ") for line in lines) == 3
     assert [line.split()[0] for line in lines[:3]] == ["corpus", "model", "training"]
 
 
 def test_every_checkpoint_asked_for_is_there_and_whole(whole: Run) -> None:
-    assert whole.steps() == [8, 16, 24]
+    assert whole.steps() == [30, 60, 90]
     for step in whole.steps():
         assert read_checkpoint(model_path(whole.path, step)).record.step == step
-    assert resume_path(model_path(whole.path, 24)).exists()
+    assert resume_path(model_path(whole.path, STEPS)).exists()
     assert not whole.unfinished_files()
 
 
@@ -199,9 +201,9 @@ def test_the_verdict_of_a_run_ends_with_a_command_that_works(whole: Run, tmp_pat
 
 
 def test_ctrl_c_finishes_the_step_saves_and_exits_130(stopped: Run) -> None:
-    assert_error(stopped.done, 130, "step 11 of 24", "--resume")
-    assert stopped.steps() == [8, 11]
-    assert read_checkpoint(model_path(stopped.path, 11)).record.step == 11
+    assert_error(stopped.done, 130, "step 41 of 90", "--resume")
+    assert stopped.steps() == [30, 41]
+    assert read_checkpoint(model_path(stopped.path, 41)).record.step == 41
     assert not stopped.unfinished_files()
 
 
@@ -213,7 +215,7 @@ def test_the_hint_after_ctrl_c_goes_on_to_an_end_with_equal_weights(
     assert command[:2] == ["charrnn", "train"]
     done = charrnn(*command[1:], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "from step 11" in done.stderr
+    assert "from step 41" in done.stderr
     assert_equal_runs(Run(copied.path, done), whole)
 
 
@@ -232,15 +234,15 @@ def test_ctrl_c_in_the_last_step_loses_nothing(
 @pytest.mark.parametrize(
     ("place", "call", "number", "step"),
     [
-        ("os.replace", 2, signal.SIGTERM, 8),  # after run.json: in the midst of a save
-        ("charrnn.training.score", 2, signal.SIGHUP, 16),  # in the midst of an evaluation
+        ("os.replace", 2, signal.SIGTERM, 30),  # after run.json: in the midst of a save
+        ("charrnn.training.score", 2, signal.SIGHUP, 60),  # in the midst of an evaluation
     ],
 )
 def test_other_signals_save_too_and_have_codes_of_their_own(
     place: str, call: int, number: signal.Signals, step: int, english_file: Path, tmp_path: Path
 ) -> None:
     run = stopped_at([(place, call, number)], english_file, tmp_path)
-    assert_error(run.done, 128 + number, f"step {step} of 24", "--resume")
+    assert_error(run.done, 128 + number, f"step {step} of 90", "--resume")
     assert run.steps()[-1] == step
     assert read_checkpoint(model_path(run.path, step)).record.step == step
     assert not run.unfinished_files()
@@ -259,13 +261,13 @@ def test_a_second_ctrl_c_ends_it_at_once_with_the_last_checkpoint_whole(
 ) -> None:
     """The second comes in the midst of the save that the first asked for."""
     moments = [
-        ("charrnn.training.take_step", 11, signal.SIGINT),
-        ("os.replace", 4, signal.SIGINT),  # after run.json and the two files of step 8
+        ("charrnn.training.take_step", 41, signal.SIGINT),
+        ("os.replace", 4, signal.SIGINT),  # after run.json and the two files of step 30
     ]
     run = stopped_at(moments, english_file, tmp_path)
     assert_error(run.done, 130, "--resume")
-    assert run.steps() == [8]
-    assert read_checkpoint(model_path(run.path, 8)).record.step == 8
+    assert run.steps() == [30]
+    assert read_checkpoint(model_path(run.path, 30)).record.step == 30
     assert not run.unfinished_files()
 
 
@@ -342,7 +344,7 @@ def test_resume_of_a_changed_corpus_is_refused(copied: Run, english: str, tmp_pa
     arguments = ("train", "--resume", "--name", "run", "--checkpoint-dir", copied.path.parent)
     done = charrnn(*arguments, "-q")
     assert_error(done, 1, str(changed), "changed")
-    assert copied.steps() == [8, 11]
+    assert copied.steps() == [30, 41]
 
 
 def test_a_dry_run_of_a_resume_trains_nothing(copied: Run) -> None:
@@ -350,7 +352,7 @@ def test_a_dry_run_of_a_resume_trains_nothing(copied: Run) -> None:
     done = charrnn(*arguments, "--dry-run")
     assert done.returncode == 0
     assert done.stdout.startswith("charrnn train ")
-    assert copied.steps() == [8, 11]
+    assert copied.steps() == [30, 41]
 
 
 def test_a_run_being_trained_elsewhere_says_to_try_again(copied: Run) -> None:
@@ -369,7 +371,8 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_to_try_again(copied: Ru
 
     arguments = ("train", "--resume", "--name", "run", "--checkpoint-dir", copied.path.parent)
     done = charrnn(*arguments, preexec_fn=no_large_files)
-    assert_error(done, 75, "step-00000016", "--resume")
+    assert_error(done, 75, "step-00000060", "space")
+    assert "saved" not in done.stderr
     assert {path: path.read_bytes() for path in copied.path.glob("step-*")} == kept
     assert not copied.unfinished_files()
 

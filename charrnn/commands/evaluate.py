@@ -89,7 +89,7 @@ def _score(
 
     from charrnn import evaluation, heldout, machine
     from charrnn.checkpoints import read_checkpoint
-    from charrnn.files import write_file
+    from charrnn.files import write_output
     from charrnn.model import CharacterModel
     from charrnn.texts import read_text
 
@@ -130,7 +130,7 @@ def _score(
     if losses is not None and each is not None:
         stream = io.BytesIO()
         np.save(stream, each, allow_pickle=False)
-        write_file(losses, stream.getvalue())
+        write_output(losses, stream.getvalue())
     return {
         "run": path.parent.name,
         "checkpoint": str(path),

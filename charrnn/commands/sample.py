@@ -134,9 +134,9 @@ def sample(
             yield "\n"
 
     if output is not None:
-        from charrnn.files import write_file
+        from charrnn.files import write_output
 
-        write_file(output, "".join(pieces()).encode())
+        write_output(output, "".join(pieces()).encode())
         return
     for piece in pieces():
         console.write(piece)

@@ -155,7 +155,7 @@ def train(
         if record is not None:
             run_record.check_same(run.name, record, given, limits)
             with locked(run / runs.LOCK_FILE, str(run)):
-                _go_on(run, record, threads, stop, quiet)
+                _go_on(run, record, given, stop, quiet)
         else:
             text = _read(corpus or [], given)
             plan = _plan(text, budget, given, quiet)
@@ -257,7 +257,7 @@ def _begin(
 
 
 def _go_on(
-    run: Path, record: "RunRecord", threads: int | None, stop: "StopSignals", quiet: bool
+    run: Path, record: "RunRecord", given: Mapping[str, Any], stop: "StopSignals", quiet: bool
 ) -> None:
     """Train on from the newest checkpoint, unless the run is finished."""
     from charrnn import runs
@@ -267,7 +267,8 @@ def _go_on(
         return
     from charrnn import session
 
-    settings = dataclasses.replace(record.training, threads=threads or record.training.threads)
+    free = {flag: given[flag] for flag in ("threads", "keep") if flag in given}
+    settings = dataclasses.replace(record.training, **free)
     resumed = session.go_on(
         run, record, settings=settings, skipped=lambda error: console.warn(error.message)
     )
