@@ -9,8 +9,8 @@ resume file's digest, commits both. Nothing is ever unpickled.
 Each file's digest is the SHA-256 of its bytes with the digest's own 64 digits zeroed.
 """
 
-import contextlib
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -95,9 +95,10 @@ def write_checkpoint(
     """
     resume_bytes, resume_digest = _serialise(resume, {"format": FORMAT, "resume": state})
     earlier = _earlier_path(model_file)
-    with failures_named(model_file), contextlib.suppress(FileNotFoundError):
+    if resume_path(model_file).exists():
         # A step saved anew: until the new model file is there, the old one needs its own.
-        os.replace(resume_path(model_file), earlier)
+        with failures_named(earlier):
+            os.replace(resume_path(model_file), earlier)
     write_file(resume_path(model_file), resume_bytes)
     header = {
         "format": FORMAT,
@@ -253,7 +254,7 @@ def _whole(value: object, least: int = 0) -> int:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise TypeError(f"{value!r} where a number belongs")
     return value
 

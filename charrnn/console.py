@@ -147,8 +147,8 @@ def show_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     cells = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(headers, *cells, strict=True)]
     widths[0] = min(widths[0], 24)
-    fitting = len(widths)
-    while fitting > 2 and sum(widths[:fitting]) + 2 * fitting > rich_console(sys.stdout).width:
+    fitting, columns = len(widths), rich_console(sys.stdout).width
+    while fitting > 2 and sum(widths[:fitting]) + 2 * (fitting + 1) > columns:
         fitting -= 1
     table.add_column(headers[0], overflow="fold", min_width=widths[0])
     for header in headers[1:fitting]:
@@ -176,8 +176,9 @@ def _say_drawn(drawing: Any) -> None:
     console = rich_console(sys.stdout)
     with console.capture() as capture:
         console.print(drawing)
-    for line in capture.get().strip("\n").split("\n"):
-        say(line.rstrip())
+    # A table's box begins and ends with an empty line, which `head -n 1` should not get.
+    for line in filter(None, map(str.rstrip, capture.get().split("\n"))):
+        say(line)
 
 
 def progress(total: int, unit: str, *, quiet: bool = False) -> "tqdm[Any]":

@@ -75,7 +75,7 @@ class Lines(Display):
             measures = _measures(event.train_nats_per_char)
             console.notice(f"{place}  train     {measures}  {speed}  {self._left}".rstrip())
         elif event.score is not None:
-            console.notice(f"{place}  held out  {_measures(event.score.nats_per_char)}  saved")
+            console.notice(f"{place}  held out  {_measures(event.score.nats_per_char)}")
 
 
 class TimeLeft:
@@ -190,9 +190,7 @@ class Dashboard(Display):
             f"{self._session.run.name}: {settings.layers} x {settings.hidden_size} "
             f"{settings.model} on {self._session.corpus.texts[0].path.name}"
         )
-        parts: list[RenderableType] = [
-            Text(console.one_line(title), style="bold", no_wrap=True, overflow="ellipsis")
-        ]
+        parts: list[RenderableType] = [Text(console.one_line(title), style="bold")]
         parts += [self._bars(), Text(), self._numbers()]
         if self._seen.sample:
             parts += [Text(), self._sample_panel()]

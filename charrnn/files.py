@@ -130,5 +130,7 @@ def failure(what: Path | str, error: OSError) -> CharrnnError:
     """The error that says that writing `what` failed: DiskFullError or RunError."""
     reason = error.strerror or str(error)
     if error.errno in _NO_SPACE:
-        return DiskFullError(f"{what}: {reason}", "free some space, then try again")
+        return DiskFullError(
+            f"{what}: {reason}", "free some space; charrnn train goes on with --resume"
+        )
     return RunError(f"{what}: {reason}", "check that the directory exists and can be written")

@@ -82,6 +82,7 @@ def check_same(
     recorded = {
         **to_json(record.model),
         **to_json(record.training),
+        "checkpoint_steps": record.schedule.checkpoint_steps,
         "val_file": None,
         "test_file": None,
         **{f"{split}_file": Path(path) for split, path in record.held_out_paths.items()},

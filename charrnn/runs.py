@@ -125,6 +125,14 @@ def step_of(model_file: Path) -> int:
     return int(match[1])
 
 
+def is_finished(run: Path, steps: int) -> bool:
+    """Whether a run's newest checkpoint is its last step, and scored."""
+    files = model_files(run)
+    if not files or step_of(files[-1]) < steps:
+        return False
+    return any(record.scores for _, record in records(files[-1:]))
+
+
 def records(paths: Iterable[Path]) -> list[tuple[Path, ModelRecord]]:
     """The headers of those model files that have one."""
     found = []

@@ -121,11 +121,7 @@ def take_step(
     value = float(loss.detach())
     if not math.isfinite(value) or not math.isfinite(norm):
         state.optimizer.zero_grad()
-        raise DivergenceError(
-            f"step {state.step + 1}: the loss is no longer a number",
-            f"try --learning-rate {settings.learning_rate / 4:g}; "
-            "the checkpoints before this step are kept",
-        )
+        raise diverged(state.step + 1, settings)
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate
     state.optimizer.step()
@@ -133,6 +129,15 @@ def take_step(
     state.carried = [tuple(part.detach().float() for part in layer) for layer in after]
     state.step += 1
     return value, norm
+
+
+def diverged(step: int, settings: TrainingSettings) -> DivergenceError:
+    """The error that says that the loss of a step is no number."""
+    return DivergenceError(
+        f"step {step}: the loss is no longer a number",
+        f"try --learning-rate {settings.learning_rate / 4:g}; "
+        "the checkpoints before this step are kept",
+    )
 
 
 def train(
@@ -155,7 +160,8 @@ def train(
     proof = corpus.record()
     metrics = Metrics(run, state.metrics_bytes)
     earlier, started = state.seconds, time.monotonic()
-    busy, saved_step, norm = 0.0, state.step, math.nan
+    saved_step, norm = state.step, math.nan
+    busy, busy_steps = 0.0, 0  # since the last report, in this sitting
 
     def saved(scores: dict[str, dict[str, float]]) -> Saved:
         state.metrics_bytes = metrics.sync()
@@ -174,18 +180,20 @@ def train(
                 report = Reported(
                     step=state.step,
                     epoch=state.step / per_epoch,
-                    characters_per_second=state.reported.count * batch_characters / max(busy, 1e-9),
+                    characters_per_second=busy_steps * batch_characters / max(busy, 1e-9),
                     train_nats_per_char=state.reported.take(),
                     gradient_norm=norm,
                     learning_rate=settings.learning_rate * schedule.learning_rate(state.step - 1),
                     seconds=state.seconds,
                 )
-                busy = 0.0
+                busy, busy_steps = 0.0, 0
                 metrics.write({"kind": "report", **vars(report)})
                 yield report
             if schedule.evaluates(state.step) and state.evaluated.count:
                 with contextlib.suppress(_AbandonedError):
                     held_out = _score_held_out(state, corpus, stop)
+                    if held_out and not math.isfinite(held_out.nats):
+                        raise diverged(state.step, settings)
                     state.seconds = earlier + time.monotonic() - started
                     evaluated = Evaluated(
                         step=state.step,
@@ -210,6 +218,7 @@ def train(
             loss, norm = take_step(state, ids, settings, rate)
             ended = time.monotonic()
             busy += ended - began
+            busy_steps += 1
             state.seconds = earlier + ended - started
             state.reported.add(loss)
             state.evaluated.add(loss)

@@ -1,6 +1,7 @@
 """A finished run in plain words: how good it is, and what to try next."""
 
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ def sentences(run: Path) -> list[str]:
     """What a run came to, for a person; raises as `result`."""
     found, record = result(run), read_run(run)
     assert record is not None
-    next_command = f"Next: charrnn sample {run.name} --temperature 0.8"
+    reference = run.name if run.parent == Path("checkpoints") else str(run)
+    next_command = f"Next: charrnn sample {shlex.quote(reference)} --temperature 0.8"
     train = found["train_nats_per_char"]
     if "nats_per_char" not in found:
         hesitates = "" if train is None else f" ({math.exp(train):.1f} letters on its own text)"

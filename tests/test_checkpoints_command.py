@@ -181,6 +181,13 @@ def test_verify_takes_a_mailed_file(runs: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"{mailed}: whole (model)\n")
 
 
+def test_verify_of_nothing_at_all_is_not_passed_in_silence(tmp_path: Path) -> None:
+    """A mistyped directory is not a verified one."""
+    done = checkpoints("verify", "--checkpoint-dir", tmp_path / "typo")
+    assert done.stdout == ""
+    assert "typo" in done.stderr
+
+
 def test_verify_of_an_unknown_name_is_an_error(runs: Path) -> None:
     assert_error(checkpoints("verify", "hamlet", "--checkpoint-dir", runs), 1, "hamlet")
 

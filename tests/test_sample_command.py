@@ -187,12 +187,21 @@ def test_text_is_utf8_whatever_the_locale_says(
     assert done.stdout.startswith("Élodie’s café".encode())
 
 
-def test_a_prompt_on_the_command_line_is_utf8_under_an_ascii_locale(trained: Path) -> None:
+@pytest.mark.parametrize("coerced", ["1", "0"])
+def test_a_prompt_on_the_command_line_is_utf8_whatever_the_locale_says(
+    coerced: str, trained: Path
+) -> None:
+    """Python itself takes LC_ALL=C for UTF-8 unless it is told not to."""
     done = sample(
         trained,
         *("--length", 3, "--echo", "--prompt", "Élodie’s café"),
         text=False,
-        env={**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
+        env={
+            **os.environ,
+            "LC_ALL": "C",
+            "PYTHONCOERCECLOCALE": coerced,
+            "PYTHONUTF8": coerced,
+        },
     )
     assert done.stdout.startswith("Élodie’s café".encode()), done.stderr
 

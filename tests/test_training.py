@@ -346,10 +346,14 @@ def test_a_checkpoint_keeps_the_scores_of_its_step(corpus, tmp_path):
 
 def test_epochs_and_learning_rates_are_those_of_the_step(corpus, tmp_path):
     per_epoch = windows_per_epoch(len(corpus.ids["train"]), 6, 3)
-    for event in Sitting(tmp_path, corpus).train():
+    sitting = Sitting(tmp_path, corpus)
+    for event in sitting.events():
+        if isinstance(event, Progressed):
+            applied = {group["lr"] for group in sitting.state.optimizer.param_groups}
+            assert applied == {1e-2 * SHORT.learning_rate(event.step - 1)}
         if isinstance(event, Reported):
             assert event.epoch == event.step / per_epoch
-            assert event.learning_rate == 1e-2 * SHORT.learning_rate(event.step - 1)
+            assert {event.learning_rate} == applied
             assert event.gradient_norm > 0
 
 
@@ -375,13 +379,15 @@ def test_seconds_add_up_over_sittings(corpus, tmp_path, monkeypatch):
         for event in sitting.events(**options):
             if isinstance(event, Progressed):
                 now[0] += 1.0
+            if isinstance(event, Reported | Evaluated):
+                # A step's second passes here, so whatever is timed next notices it.
+                assert event.seconds == pytest.approx(event.step, abs=1.5)
         return sitting.state.seconds
 
     first = sit(stop=asked(4))
     now[0] += 50_000.0  # between two sittings no time counts
     sitting.state = sitting.from_disk()
     assert sitting.state.seconds == first
-    # Each step's second is noticed by whatever is timed next.
     assert sit() == pytest.approx(12.0, abs=1.5)
 
 

@@ -72,7 +72,7 @@ def list_(
         console.notice(f"{checkpoint_dir}: no checkpoints; train one: charrnn train FILE.txt")
     else:
         console.show_table(
-            ["run", "model", "step", "params", "nats", "bits", "size", "age", ""],
+            ["run", "", "model", "step", "params", "nats", "bits", "size", "age"],
             [_cells(row) for row in rows],
         )
 
@@ -104,6 +104,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     loss, bits = row["nats_per_char"], row["bits_per_char"]
     return [
         row["run"],
+        "best" if row["best"] else "",
         f"{row['model']} {row['layers']}x{row['hidden_size']}",
         f"{row['step']:,}",
         console.number(row["parameters"]),
@@ -111,7 +112,6 @@ def _cells(row: dict[str, Any]) -> list[str]:
         "-" if bits is None else f"{bits:.4f}",
         console.number(row["size"]) + "B",
         console.duration(row["age_seconds"]).split()[0],
-        "best" if row["best"] else "",
     ]
 
 

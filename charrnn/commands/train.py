@@ -154,6 +154,9 @@ def train(
         record = run_record.read_run(run) if resume else None
         if record is not None:
             run_record.check_same(run.name, record, given, limits)
+            if dry_run:
+                console.say(record.command)
+                return
             with locked(run / runs.LOCK_FILE, str(run)):
                 _go_on(run, record, given, stop, quiet)
         else:
@@ -176,8 +179,10 @@ def train(
         console.say_json(verdict.result(run))
     elif not quiet:
         console.say()
-        for sentence in verdict.sentences(run):
+        *sentences, command = verdict.sentences(run)
+        for sentence in sentences:
             console.say_wrapped(sentence)
+        console.say(command)  # unwrapped, to be copied
 
 
 def _named(given: Mapping[str, Any], kind: type) -> dict[str, Any]:
@@ -225,7 +230,7 @@ def _command(plan: "Plan", given: Mapping[str, Any], name: str) -> str:
     """The run as one fully explicit command."""
     from charrnn import planning
 
-    flags = ["--name", name]
+    flags = ["--name", name, "--checkpoint-dir", str(given["checkpoint_dir"])]
     for split, share in ("val", 0.1), ("test", 0.0):
         file = given.get(f"{split}_file")
         fraction = given.get(f"{split}_frac", share)
@@ -262,8 +267,7 @@ def _go_on(
     """Train on from the newest checkpoint, unless the run is finished."""
     from charrnn import runs
 
-    done = runs.model_files(run)
-    if done and runs.step_of(done[-1]) >= record.schedule.steps:
+    if runs.is_finished(run, record.schedule.steps):
         return
     from charrnn import session
 
