@@ -148,7 +148,7 @@ def show_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     widths = [max(map(cell_len, column)) for column in zip(headers, *cells, strict=True)]
     widths[0] = min(widths[0], 24)
     fitting, columns = len(widths), rich_console(sys.stdout).width
-    while fitting > 2 and sum(widths[:fitting]) + fitting + 2 > columns:
+    while fitting > 2 and sum(widths[:fitting]) + 2 * fitting + 1 > columns:
         fitting -= 1
     table.add_column(headers[0], overflow="fold", min_width=widths[0])
     for header in headers[1:fitting]:
