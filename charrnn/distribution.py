@@ -57,7 +57,9 @@ def min_p(p: Probabilities, share: float) -> Probabilities:
 def draw(p: Probabilities, uniform: float) -> int:
     """The id that a number from [0, 1) draws, by the inverse of the cumulative sums."""
     sums = np.cumsum(p)
-    return int(np.searchsorted(sums, uniform * sums[-1], side="right"))
+    drawn = int(np.searchsorted(sums, uniform * sums[-1], side="right"))
+    # A sum so small that its product rounds up would point past the last possible one.
+    return min(drawn, int(np.flatnonzero(p)[-1]))
 
 
 def _by_likelihood(p: Probabilities) -> NDArray[np.intp]:

@@ -25,7 +25,7 @@ _MODEL_FILE = re.compile(r"step-(\d{8,})\.safetensors")
 
 def check_name(name: str) -> None:
     """Raise UsageError unless `name` can be a run's directory."""
-    if not name or name.startswith(".") or "/" in name or not name.isprintable():
+    if not name or name[0] in ".-" or "/" in name or not name.isprintable():
         raise UsageError(
             f"--name {name!r}: must be a plain directory name", "for example --name hamlet-gru"
         )

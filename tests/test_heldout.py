@@ -133,6 +133,9 @@ def test_a_held_out_file_that_changed_is_named(english, tmp_path):
     own.write_text("A café of her own.", encoding="utf-8")
     with pytest.raises(TextError, match=re.escape(str(own))):
         trained.text("val")
+    own.write_bytes(trained.files[0].read_bytes())  # known, but as another file
+    with pytest.raises(TextError, match=re.escape(str(own))):
+        trained.text("val")
 
 
 def test_where_nothing_was_held_out_another_text_is_suggested(english, tmp_path):

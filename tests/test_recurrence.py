@@ -176,6 +176,25 @@ def test_gradients_are_those_of_the_cell(model, nonlinearity, time, batch, hidde
 
 
 @pytest.mark.parametrize(("model", "nonlinearity"), CELLS)
+def test_gradients_are_those_of_the_cell_where_all_is_zero(model, nonlinearity):
+    """Where relu has its kink: both take 0 there, as torch.nn does."""
+    rows = GATES[model] * 2
+    layer = LayerWeights(torch.zeros(rows, 3), torch.zeros(rows, 2), *torch.zeros(2, rows))
+    state = tuple(torch.zeros(1, 2) for _ in range(cells.states(model)))
+    step, found = cells.step_of(model, nonlinearity), []
+    for by_definition in False, True:
+        x = torch.zeros(1, 1, 3)
+        weights = LayerWeights(*(w.clone().requires_grad_() for w in layer))
+        if by_definition:
+            hidden = step(x[0] @ weights.w_ih.T + weights.b_ih, state, weights.w_hh, weights.b_hh)
+            hidden = hidden[0]
+        else:
+            hidden, _ = recurrence.run(model, nonlinearity, x, state, weights)
+        found.append(torch.autograd.grad(hidden.sum(), weights.b_ih)[0])
+    torch.testing.assert_close(found[0], found[1])
+
+
+@pytest.mark.parametrize(("model", "nonlinearity"), CELLS)
 def test_the_state_carries_a_sequence_over_a_cut(model, nonlinearity):
     random = np.random.default_rng(2)
     (weights,) = random_layers(model, 3, 4, 1, random, np.float64)

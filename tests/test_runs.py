@@ -196,10 +196,11 @@ def test_a_name_is_given_back_only_if_nothing_was_written(tmp_path):
     (empty / runs.LOCK_FILE).touch()
     begun = runs.claim(tmp_path, "begun", numbered=False)
     (begun / RUN_FILE).write_text("{}")
+    (begun / runs.LOCK_FILE).touch()
     for run in empty, begun, tmp_path / "never was":
         runs.abandon(run)
     assert [path.name for path in tmp_path.iterdir()] == ["begun"]
-    assert (begun / RUN_FILE).exists()
+    assert {path.name for path in begun.iterdir()} == {RUN_FILE, runs.LOCK_FILE}
 
 
 def test_what_a_crash_left_half_written_is_removed_and_nothing_else(tmp_path):
@@ -374,6 +375,19 @@ def test_pruning_never_removes_the_best_or_the_newest(losses, keep):
         assert resumable(run) == [s for s in range(len(losses))[-2:] if s in steps_of(run)]
         assert not any(path.exists() for path in removed)
         assert (run / RUN_FILE).exists()
+
+
+def test_a_run_is_finished_when_its_last_step_is_scored(tmp_path):
+    (tmp_path / "run").mkdir()
+    assert not runs.is_finished(tmp_path / "run", 2)
+    checkpoint(tmp_path / "run", 1, 1.5)
+    assert not runs.is_finished(tmp_path / "run", 2)
+    last = checkpoint(tmp_path / "run", 2)
+    assert not runs.is_finished(tmp_path / "run", 2)  # stopped in its last evaluation
+    checkpoint(tmp_path / "run", 2, 1.25)
+    assert runs.is_finished(tmp_path / "run", 2)
+    last.write_bytes(b"rubbish")
+    assert not runs.is_finished(tmp_path / "run", 2)
 
 
 # run.json

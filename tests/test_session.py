@@ -228,29 +228,50 @@ def test_a_damaged_checkpoint_does_not_push_out_the_good_ones(text, tmp_path):
     assert go_on(run, settings)[0].state.step == taken_up.state.step == 8
 
 
-def test_a_crash_while_a_step_is_saved_anew_loses_no_step(text, tmp_path, monkeypatch, whole):
+@pytest.mark.parametrize("crashes", [1, 2, 3])
+def test_a_crash_while_a_step_is_saved_anew_loses_no_step(
+    crashes, text, tmp_path, monkeypatch, whole
+):
     """Stopped in an evaluation, the step is saved; after it, it is saved again with scores.
 
-    Between the renames of the two files the old model's resume file is gone.
+    Between the renames of the two files the old model's resume file is gone. A full disk
+    fails there as often as one tries.
     """
     run = tmp_path / "run"
     assert sit(begin(text, run), times=5)[-1] == Stopped(5)
-    taken_up, _ = go_on(run)
     replace_file = files.os.replace
 
     def failing(source, target):
-        if not str(target).endswith(".resume.safetensors"):
+        if str(target).endswith("5.safetensors"):
             raise OSError(28, "No space left on device")
         replace_file(source, target)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(files.os, "replace", failing)
-        with pytest.raises(DiskFullError):
-            sit(taken_up)
+    for _ in range(crashes):
+        taken_up, skipped = go_on(run)
+        assert (taken_up.state.step, skipped) == (5, [])
+        with monkeypatch.context() as patch:
+            patch.setattr(files.os, "replace", failing)
+            with pytest.raises(DiskFullError):
+                sit(taken_up)
     again, skipped = go_on(run)
     assert (again.state.step, skipped) == (5, [])
     sit(again)
     assert_same_weights(again, whole)
+
+
+def test_a_whole_model_that_cannot_be_gone_on_from_stays_a_checkpoint(text, tmp_path):
+    """Older checkpoints keep no resume file; they are sampled from and scored all the same."""
+    run = tmp_path / "run"
+    settings = replace(CHOSEN, keep=3)
+    sit(begin(text, run, settings=settings, checkpoint_steps=3))
+    older, *newest_two = runs.model_files(run)[-3:]
+    assert not resume_path(older).exists()
+    for path in newest_two:
+        damage(path)
+    taken_up, _ = go_on(run, settings)
+    assert taken_up.state.step == 0
+    assert older in runs.model_files(run)
+    assert read_record(runs.best(run)).step <= runs.step_of(older)
 
 
 def test_a_final_evaluation_that_was_stopped_is_made_up_for(text, tmp_path, whole):

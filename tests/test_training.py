@@ -205,6 +205,8 @@ def test_a_stop_during_an_evaluation_saves_the_step_without_a_score(corpus, tmp_
     assert isinstance(events[0], Evaluated)
     assert events[0].step == 5
     assert set(read_record(runs.model_files(tmp_path)[0]).scores) == {"train", "val"}
+    # Saving a step anew leaves nothing else behind.
+    assert all(path.suffix in {".safetensors", ".jsonl"} for path in tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -381,7 +383,7 @@ def test_seconds_add_up_over_sittings(corpus, tmp_path, monkeypatch):
                 now[0] += 1.0
             if isinstance(event, Reported | Evaluated):
                 # A step's second passes here, so whatever is timed next notices it.
-                assert event.seconds == pytest.approx(event.step, abs=1.5)
+                assert event.seconds == pytest.approx(event.step, abs=2.5)
         return sitting.state.seconds
 
     first = sit(stop=asked(4))

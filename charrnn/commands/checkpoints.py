@@ -189,7 +189,10 @@ def verify(
     from charrnn.errors import CheckpointError
 
     bad = 0
-    for path in runs.select(checkpoints, checkpoint_dir):
+    paths = runs.select(checkpoints, checkpoint_dir)
+    if not paths:
+        console.notice(f"{checkpoint_dir}: no checkpoints there")
+    for path in paths:
         try:
             record = read_checkpoint(path).record
             parts = "model"

@@ -1,5 +1,6 @@
 """charrnn sample: a checkpoint to text."""
 
+import os
 import secrets
 import sys
 from collections.abc import Iterator
@@ -81,7 +82,7 @@ def sample(
 
     Temperature, --top-k, --top-p and --min-p apply in that order.
     """
-    settings = SamplingSettings(length, temperature, top_k, top_p, min_p, tuple(stop or ()))
+    settings = SamplingSettings(length, temperature, top_k, top_p, min_p, tuple(map(_as_utf8, stop or ())))
     if num_samples < 1:
         raise UsageError(f"--num-samples {num_samples}: must be at least 1")
     if unknown not in ("error", "skip"):
@@ -105,7 +106,7 @@ def sample(
             console.notice(f"seed {seed}")
     if prompt_file is not None:
         prompt = _read_prompt(prompt_file)
-    prompt = prompt or ""
+    prompt = _as_utf8(prompt or "")
     if unknown == "skip":
         prompt = "".join(c for c in prompt if c in record.vocabulary)
     sampler = Sampler(record.settings, record.vocabulary, weights)
@@ -140,6 +141,11 @@ def sample(
         return
     for piece in pieces():
         console.write(piece)
+
+
+def _as_utf8(argument: str) -> str:
+    """A word of the command line read as UTF-8, where the locale read it as something less."""
+    return os.fsencode(argument).decode("utf-8", "surrogateescape")
 
 
 def _read_prompt(name: str) -> str:
