@@ -369,22 +369,30 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_to_try_again(copied: Ru
 # Names and directories.
 
 
+def at_once(count: int, *arguments: object, cwd: Path) -> list[tuple[int, str, str]]:
+    """Run the same command several times at once: exit codes, stdouts, stderrs."""
+    command = [COMMAND, *map(str, arguments)]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    running = [subprocess.Popen(command, cwd=cwd, **pipes) for _ in range(count)]
+    told = [process.communicate(timeout=120) for process in running]
+    return [(run.returncode, out, err) for run, (out, err) in zip(running, told, strict=True)]
+
+
 def test_two_at_once_get_names_of_their_own(english_file: Path, tmp_path: Path) -> None:
-    command = [COMMAND, "train", english_file, "--steps", 1, "-q", "--json", *TINY]
-    both = [
-        subprocess.Popen(
-            [str(word) for word in command],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for _ in range(2)
-    ]
-    told = [process.communicate(timeout=120) for process in both]
-    assert [err for _, err in told] == [b"", b""]
-    names = {json.loads(out)["run"] for out, _ in told}
+    command = ("train", english_file, "--steps", 1, "-q", "--json", *TINY)
+    both = at_once(2, *command, cwd=tmp_path)
+    assert [(code, err) for code, _, err in both] == [(0, ""), (0, "")]
+    names = {json.loads(out)["run"] for _, out, _ in both}
     assert names == {"cafe-gru", "cafe-gru-2"}
     assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == names
+
+
+def test_two_resumes_of_one_name_at_once_train_one_run(english_file: Path, tmp_path: Path) -> None:
+    """A job that was queued twice: the later one reports the run, or says to try again."""
+    command = ("train", english_file, "--name", "night", "--resume", "--steps", 300, "-q", *TINY)
+    both = at_once(2, *command, cwd=tmp_path)
+    assert sorted(code for code, _, _ in both) in ([0, 0], [0, 75]), both
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["night"]
 
 
 def test_a_name_that_exists_is_refused_with_both_ways_out(

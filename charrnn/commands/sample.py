@@ -82,7 +82,9 @@ def sample(
 
     Temperature, --top-k, --top-p and --min-p apply in that order.
     """
-    settings = SamplingSettings(length, temperature, top_k, top_p, min_p, tuple(map(_as_utf8, stop or ())))
+    settings = SamplingSettings(
+        length, temperature, top_k, top_p, min_p, tuple(map(_as_utf8, stop or ()))
+    )
     if num_samples < 1:
         raise UsageError(f"--num-samples {num_samples}: must be at least 1")
     if unknown not in ("error", "skip"):
