@@ -62,7 +62,7 @@ class TrainingSettings:
     """T, the characters a gradient reaches back through"""
     batch_size: int = 32
     """B, the streams of text read side by side"""
-    learning_rate: float = 6e-3
+    learning_rate: float = 7e-3
     """AdamW's step at its highest"""
     weight_decay: float = 0.1
     """AdamW's decoupled decay of the matrices, as a rate times the learning rate"""
