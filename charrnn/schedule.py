@@ -37,7 +37,7 @@ class Budget:
 
     def __str__(self) -> str:
         ((name, value),) = self.to_json().items()
-        return f"--{name} {value}"
+        return f"--{name} {str(value).removesuffix('.0')}"
 
     def to_json(self) -> dict[str, float]:
         """The one that was given, by name."""

@@ -50,7 +50,7 @@ def test_exactly_one_budget_is_given(given: dict[str, Any], named: str) -> None:
     [
         (Budget(epochs=2.5), "--epochs 2.5", {"epochs": 2.5}),
         (Budget(steps=100), "--steps 100", {"steps": 100}),
-        (Budget(minutes=10.0), "--minutes 10.0", {"minutes": 10.0}),
+        (Budget(minutes=10.0), "--minutes 10", {"minutes": 10.0}),
     ],
 )
 def test_a_budget_is_written_as_its_flag(budget: Budget, words: str, data: dict[str, Any]) -> None:
