@@ -35,7 +35,7 @@ def sigmoid(a: Array) -> Array:
 
 def relu(a: Array) -> Array:
     """max(a, 0)."""
-    return np.maximum(a, 0) if isinstance(a, np.ndarray) else a.clamp(min=0)
+    return np.maximum(a, 0) if isinstance(a, np.ndarray) else a.relu()
 
 
 def rnn_step(x: Array, state: State, w_hh: Array, b_hh: Array) -> State:

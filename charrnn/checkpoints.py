@@ -6,7 +6,8 @@ holding ASCII JSON. `step-00001200.resume.safetensors` is the rest of what train
 needs to go on. The resume file is written first and the model file, which names the
 resume file's digest, commits both. Nothing is ever unpickled.
 
-Each file's digest is the SHA-256 of its bytes with the digest's own 64 digits zeroed.
+Each file's digest is the SHA-256 of its bytes with the digest's own 64 digits zeroed; the
+JSON is compact, so that they follow `\\"digest\\":\\"` in the header, once.
 """
 
 import json
@@ -85,6 +86,20 @@ def _earlier_path(model_file: Path) -> Path:
     return resume_path(model_file).with_suffix(".earlier")
 
 
+def resume_files(model_file: Path) -> list[Path]:
+    """What there is beside a model file for going on from it."""
+    return [p for p in (_earlier_path(model_file), resume_path(model_file)) if p.exists()]
+
+
+def _are_one(model_file: Path, resume_file: Path) -> bool:
+    """Whether both are there and the model file names the resume file, by their headers."""
+    try:
+        wanted = _read_metadata(model_file)["resume_digest"]
+        return bool(_read_metadata(resume_file)["digest"] == wanted)
+    except (CheckpointError, KeyError):
+        return False
+
+
 def write_checkpoint(
     model_file: Path, record: ModelRecord, weights: Tensors, resume: Tensors, state: dict[str, Any]
 ) -> ModelRecord:
@@ -95,7 +110,7 @@ def write_checkpoint(
     """
     resume_bytes, resume_digest = _serialise(resume, {"format": FORMAT, "resume": state})
     earlier = _earlier_path(model_file)
-    if resume_path(model_file).exists():
+    if _are_one(model_file, resume_path(model_file)):
         # A step saved anew: until the new model file is there, the old one needs its own.
         with failures_named(earlier):
             os.replace(resume_path(model_file), earlier)
@@ -120,11 +135,7 @@ def read_record(path: Path) -> ModelRecord:
 
     Raises FormatError, DamagedError or CheckpointError.
     """
-    with _opened(path) as stream:
-        size = path.stat().st_size
-        head = stream.read(8)
-        length = _header_length(path, head, size)
-        return _record(path, _metadata(path, stream.read(length)))
+    return _record(path, _read_metadata(path))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -144,8 +155,7 @@ def read_resume(model_file: Path, record: ModelRecord) -> tuple[Tensors, dict[st
 
     Raises DamagedError where it is not the file that was written with the model.
     """
-    earlier = _earlier_path(model_file)
-    for path in [earlier] * earlier.exists() + [resume_path(model_file)]:
+    for path in resume_files(model_file) or [resume_path(model_file)]:
         with _opened(path) as stream:
             data = stream.read()
         metadata = _verified(path, data)
@@ -200,6 +210,13 @@ def _header_length(path: Path, head: bytes, size: int) -> int:
     if 8 + length > size:
         raise DamagedError(f"{path}: cut off after {size:,} bytes", _OTHER_CHECKPOINT)
     return length
+
+
+def _read_metadata(path: Path) -> dict[str, Any]:
+    """The JSON under the key `charrnn`, reading no more of a file than its header."""
+    with _opened(path) as stream:
+        length = _header_length(path, stream.read(8), path.stat().st_size)
+        return _metadata(path, stream.read(length))
 
 
 def _metadata(path: Path, header: bytes) -> dict[str, Any]:

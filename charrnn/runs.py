@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from charrnn.checkpoints import ModelRecord, read_record, resume_path
+from charrnn.checkpoints import ModelRecord, read_record, resume_files, resume_path
 from charrnn.errors import CheckpointError, LockedError, RunError, UsageError
 from charrnn.files import (
     TEMPORARY_PREFIX,
@@ -162,7 +162,7 @@ def find(reference: str | None, directory: Path) -> Path:
     for place in places:
         if place.is_dir() and model_files(place):
             return _of_run(place)
-        if place.is_file() or (place.suffix == ".safetensors" and not place.is_dir()):
+        if place.is_file():
             return place
     if any(place.is_dir() for place in places):
         raise _empty(next(place for place in places if place.is_dir()))
@@ -225,18 +225,21 @@ def _written_last(directory: Path) -> Path:
     return busy[0] if busy else max(runs, key=lambda run: model_files(run)[-1].stat().st_mtime)
 
 
-def prune(run: Path, keep: int, *, dry_run: bool = False) -> list[Path]:
+def prune(run: Path, keep: int, *, newest: Path | None = None, dry_run: bool = False) -> list[Path]:
     """Remove all but the best, the newest and the `keep` next newest checkpoints.
 
-    Resume files stay for the newest two. Returns what was (or would be) removed.
+    Resume files stay for the newest two. `newest` is the one just saved, where files of
+    later steps are left from before a damage; those stay. Returns what was (or would be)
+    removed.
     """
-    files = model_files(run)
-    if not files:
+    every = model_files(run)
+    if not every:
         return []
+    files = every[: every.index(newest) + 1] if newest else every
     kept = {best(run), *files[-1 - keep :]}
     doomed = [path for path in files if path not in kept]
-    idle = [*doomed, *files[:-2]]  # what no resume will begin from
-    doomed += [path for path in dict.fromkeys(map(resume_path, idle)) if path.exists()]
+    idle = dict.fromkeys([*doomed, *files[:-2]])  # what no resume will begin from
+    doomed += [path for model_file in idle for path in resume_files(model_file)]
     if not dry_run:
         for path in doomed:
             with failures_named(path):
@@ -258,3 +261,7 @@ def remove_unfinished(run: Path) -> None:
     """Remove what a crash left half-written in a run that this process has locked."""
     for path in run.glob(TEMPORARY_PREFIX + "*"):
         path.unlink(missing_ok=True)
+    whole = {resume_path(path).stem for path in model_files(run)}
+    for path in run.glob("*.resume.*"):
+        if path.stem not in whole and not path.name.endswith(".damaged"):
+            path.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import torch
 from charrnn import __version__, calibration, run_record, runs
 from charrnn.checkpoints import read_checkpoint, read_resume
 from charrnn.corpus import Corpus, corpus_digest, read_corpus, windows_per_epoch
-from charrnn.errors import CheckpointError, RunError
+from charrnn.errors import CheckpointError, DamagedError, RunError
 from charrnn.planning import Plan
 from charrnn.run_record import RunRecord
 from charrnn.schedule import Schedule, schedule, schedule_in, steps_of
@@ -108,12 +108,17 @@ def go_on(
     for path in reversed(runs.model_files(run)):
         try:
             checkpoint = read_checkpoint(path)
+        except CheckpointError as error:
+            skipped(error)
+            if isinstance(error, DamagedError):
+                runs.set_damaged_aside(path)
+            continue
+        try:
             resume = read_resume(path, checkpoint.record)
             state = restored_state(checkpoint, resume, settings)
             break
         except CheckpointError as error:
             skipped(error)
-            runs.set_damaged_aside(path)
     if state is None:
         state = fresh_state(record.model, settings, len(corpus.vocabulary))
     return Session(run, corpus, settings, record.schedule, state)

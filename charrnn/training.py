@@ -169,8 +169,9 @@ def train(
             state.model.settings, corpus.vocabulary, state.step, scores, proof, resume_digest=""
         )
         record = save(state, run, record)
-        prune(run, settings.keep)
-        return Saved(checkpoints.model_path(run, state.step), record)
+        path = checkpoints.model_path(run, state.step)
+        prune(run, settings.keep, newest=path)
+        return Saved(path, record)
 
     try:
         while True:

@@ -131,7 +131,7 @@ def save(state: TrainingState, run: Path, record: ModelRecord) -> ModelRecord:
 
 
 def _optimizer(model: CharacterModel, settings: TrainingSettings) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019), which decays the recurrent and output matrices."""
+    """AdamW (Loshchilov and Hutter 2019), which decays the matrices and leaves the biases."""
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim == 1]
     groups = [
