@@ -1,20 +1,14 @@
-"""The checkpoint files: written whole, verified before they are believed.
+"""The checkpoint files: what a model's file says, and the file that training goes on from.
 
-A checkpoint is two safetensors files. `step-00001200.safetensors` is a whole model:
-float32 weights under torch.nn's names and, in the header, one metadata key `charrnn`
-holding ASCII JSON. `step-00001200.resume.safetensors` is the rest of what training
-needs to go on. The resume file is written first and the model file, which names the
-resume file's digest, commits both. Nothing is ever unpickled.
-
-Each file's digest is the SHA-256 of its bytes with the digest's own 64 digits zeroed; the
-JSON is compact, so that they follow `\\"digest\\":\\"` in the header, once.
+A checkpoint is two sealed safetensors files. `step-00001200.safetensors` is a whole
+model: float32 weights under torch.nn's names and, in the header, all that is needed to
+use it. `step-00001200.resume.safetensors` is the rest of what training needs to go on.
+The resume file is written first and the model file, which names the resume file's
+digest, commits both. Nothing is ever unpickled.
 """
 
-import json
 import math
 import os
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,19 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.errors import CheckpointError, DamagedError, FormatError, UsageError
-from charrnn.files import failures_named, sha256, write_file
+from charrnn.files import failures_named, write_file
+from charrnn.sealed import (
+    FIND_WHOLE,
+    Tensors,
+    read_metadata,
+    read_sealed,
+    seal,
+    whole_number,
+)
 from charrnn.settings import GATES, ModelSettings, from_json, to_json
 from charrnn.tokenizer import Vocabulary
 
-FORMAT = 1
-"""The format version this program writes; it reads this one and all before it."""
-
 RESUME_SUFFIX = ".resume.safetensors"
-
-Tensors = Mapping[str, NDArray[Any]]
-
-_LARGEST_HEADER = 16 * 2**20
-_ZEROS = "0" * 64
 
 
 @dataclass(frozen=True)
@@ -94,8 +88,8 @@ def resume_files(model_file: Path) -> list[Path]:
 def _are_one(model_file: Path, resume_file: Path) -> bool:
     """Whether both are there and the model file names the resume file, by their headers."""
     try:
-        wanted = _read_metadata(model_file)["resume_digest"]
-        return bool(_read_metadata(resume_file)["digest"] == wanted)
+        wanted = read_metadata(model_file)["resume_digest"]
+        return bool(read_metadata(resume_file)["digest"] == wanted)
     except (CheckpointError, KeyError):
         return False
 
@@ -108,7 +102,7 @@ def write_checkpoint(
     `state` is what the resume file's header keeps: numbers that are no tensors.
     Returns the record with its digests. Raises DiskFullError or RunError.
     """
-    resume_bytes, resume_digest = _serialise(resume, {"format": FORMAT, "resume": state})
+    resume_bytes, resume_digest = seal(resume, {"resume": state})
     earlier = _earlier_path(model_file)
     if _are_one(model_file, resume_path(model_file)):
         # A step saved anew: until the new model file is there, the old one needs its own.
@@ -116,7 +110,6 @@ def write_checkpoint(
             os.replace(resume_path(model_file), earlier)
     write_file(resume_path(model_file), resume_bytes)
     header = {
-        "format": FORMAT,
         "model": to_json(record.settings),
         "vocabulary": record.vocabulary.to_json(),
         "step": record.step,
@@ -124,7 +117,7 @@ def write_checkpoint(
         "corpus": record.corpus,
         "resume_digest": resume_digest,
     }
-    model_bytes, digest = _serialise(weights, header)
+    model_bytes, digest = seal(weights, header)
     write_file(model_file, model_bytes)
     earlier.unlink(missing_ok=True)
     return replace(record, resume_digest=resume_digest, digest=digest)
@@ -135,7 +128,7 @@ def read_record(path: Path) -> ModelRecord:
 
     Raises FormatError, DamagedError or CheckpointError.
     """
-    return _record(path, _read_metadata(path))
+    return _record(path, read_metadata(path))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -143,11 +136,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Raises FormatError, DamagedError or CheckpointError.
     """
-    with _opened(path) as stream:
-        data = stream.read()
-    metadata = _verified(path, data)
+    metadata, tensors = read_sealed(path)
     record = _record(path, metadata)
-    return Checkpoint(record, _expected(path, _tensors(path, data), record))
+    return Checkpoint(record, _expected(path, tensors, record))
 
 
 def read_resume(model_file: Path, record: ModelRecord) -> tuple[Tensors, dict[str, Any]]:
@@ -156,87 +147,10 @@ def read_resume(model_file: Path, record: ModelRecord) -> tuple[Tensors, dict[st
     Raises DamagedError where it is not the file that was written with the model.
     """
     for path in resume_files(model_file) or [resume_path(model_file)]:
-        with _opened(path) as stream:
-            data = stream.read()
-        metadata = _verified(path, data)
+        metadata, tensors = read_sealed(path)
         if metadata["digest"] == record.resume_digest:
-            return _tensors(path, data), metadata["resume"]
-    raise DamagedError(f"{path}: does not belong to {model_file.name}", _OTHER_CHECKPOINT)
-
-
-_OTHER_CHECKPOINT = "charrnn checkpoints verify finds the checkpoints that are whole"
-
-
-def _serialise(tensors: Tensors, header: dict[str, Any]) -> tuple[bytes, str]:
-    """The bytes of a safetensors file and its digest."""
-    from safetensors.numpy import save
-
-    text = json.dumps(header | {"digest": _ZEROS}, ensure_ascii=True, separators=(",", ":"))
-    data = save({n: np.ascontiguousarray(t) for n, t in tensors.items()}, {"charrnn": text})
-    digest = sha256(data)
-    start = _digest_at(data[: 8 + int.from_bytes(data[:8], "little")], _ZEROS)
-    assert start is not None
-    return b"".join((data[:start], digest.encode(), data[start + 64 :])), digest
-
-
-def _digest_at(head: bytes, digest: str) -> int | None:
-    """Where the digest's digits stand in a header: the JSON in it is a JSON string."""
-    key = rb"\"digest\":\""
-    places = [match.end() for match in re.finditer(re.escape(key + digest.encode()), head)]
-    return places[0] - 64 if len(places) == 1 else None
-
-
-def _opened(path: Path) -> Any:
-    try:
-        return open(path, "rb")
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{path}: no such file", "charrnn checkpoints list shows what there is"
-        ) from None
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror}", "check the path") from None
-
-
-def _header_length(path: Path, head: bytes, size: int) -> int:
-    """The length of a safetensors header, or the error that says what the file is."""
-    length = int.from_bytes(head, "little")
-    if len(head) < 8 or length > _LARGEST_HEADER:
-        if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
-            raise FormatError(
-                f"{path}: is a pickle, which could run a program; charrnn never opens one",
-                "charrnn reads the .safetensors files that charrnn train writes",
-            )
-        raise FormatError(f"{path}: not a safetensors file", "give a checkpoint of charrnn's")
-    if 8 + length > size:
-        raise DamagedError(f"{path}: cut off after {size:,} bytes", _OTHER_CHECKPOINT)
-    return length
-
-
-def _read_metadata(path: Path) -> dict[str, Any]:
-    """The JSON under the key `charrnn`, reading no more of a file than its header."""
-    with _opened(path) as stream:
-        length = _header_length(path, stream.read(8), path.stat().st_size)
-        return _metadata(path, stream.read(length))
-
-
-def _metadata(path: Path, header: bytes) -> dict[str, Any]:
-    """The JSON under the key `charrnn` of a safetensors header."""
-    try:
-        outer = json.loads(header)["__metadata__"]["charrnn"]
-        metadata = json.loads(outer)
-        version = _whole(metadata["format"], least=1)
-        if not re.fullmatch("[0-9a-f]{64}", metadata["digest"], re.ASCII):
-            raise TypeError
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise FormatError(
-            f"{path}: not a checkpoint of charrnn's", "give a file that charrnn train wrote"
-        ) from None
-    if version > FORMAT:
-        raise FormatError(
-            f"{path}: written in format {version}; this charrnn reads up to {FORMAT}",
-            "install a newer charrnn",
-        )
-    return dict(metadata)
+            return tensors, metadata["resume"]
+    raise DamagedError(f"{path}: does not belong to {model_file.name}", FIND_WHOLE)
 
 
 def _record(path: Path, metadata: dict[str, Any]) -> ModelRecord:
@@ -249,7 +163,7 @@ def _record(path: Path, metadata: dict[str, Any]) -> ModelRecord:
         return ModelRecord(
             from_json(ModelSettings, metadata["model"]),
             Vocabulary.from_json(metadata["vocabulary"]),
-            _whole(metadata["step"]),
+            whole_number(metadata["step"]),
             {
                 split: {name: _number(value) for name, value in score.items()}
                 for split, score in metadata["scores"].items()
@@ -259,15 +173,7 @@ def _record(path: Path, metadata: dict[str, Any]) -> ModelRecord:
             metadata["digest"],
         )
     except (UsageError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FormatError(
-            f"{path}: its header is not a model's ({error})", _OTHER_CHECKPOINT
-        ) from None
-
-
-def _whole(value: object, least: int = 0) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise TypeError(f"{value!r} where a whole number belongs")
-    return value
+        raise FormatError(f"{path}: its header is not a model's ({error})", FIND_WHOLE) from None
 
 
 def _number(value: object) -> float:
@@ -279,41 +185,18 @@ def _number(value: object) -> float:
 def _corpus(data: Any) -> dict[str, Any]:
     """What proves which text it was, checked as far as anything relies on it."""
     texts = [data["sha256"]]
-    _whole(data["characters"])
+    whole_number(data["characters"])
     parts = [data["splits"][split] for split in ("train", "val", "test")]
     files = [*data["files"], *(part["file"] for part in parts if part["file"] is not None)]
     for file in files:
         texts += [file["name"], file["sha256"]]
-        _whole(file["bytes"])
+        whole_number(file["bytes"])
     for part in parts:
         texts.append(part["sha256"])
-        _whole(part["end"], least=_whole(part["start"]))
+        whole_number(part["end"], least=whole_number(part["start"]))
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("a corpus is proved by texts")
     return dict(data)
-
-
-def _verified(path: Path, data: bytes) -> dict[str, Any]:
-    """The metadata of a whole file whose digest is right."""
-    length = _header_length(path, data[:8], len(data))
-    metadata = _metadata(path, data[8 : 8 + length])
-    digest = metadata["digest"]
-    start = _digest_at(data[: 8 + length], digest) if len(digest) == 64 else None
-    if start is None or digest != sha256(data[:start] + _ZEROS.encode() + data[start + 64 :]):
-        raise DamagedError(
-            f"{path}: its bytes are not the bytes that were written", _OTHER_CHECKPOINT
-        )
-    return metadata
-
-
-def _tensors(path: Path, data: bytes) -> dict[str, NDArray[Any]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        return load(data)
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise DamagedError(f"{path}: {error}", _OTHER_CHECKPOINT) from None
 
 
 def expected_shapes(settings: ModelSettings, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
@@ -340,7 +223,5 @@ def _expected(
     found = {name: tensor.shape for name, tensor in weights.items()}
     kinds = {tensor.dtype for tensor in weights.values()}
     if found != shapes or kinds != {np.dtype(np.float32)}:
-        raise FormatError(
-            f"{path}: its weights are not those its header describes", _OTHER_CHECKPOINT
-        )
+        raise FormatError(f"{path}: its weights are not those its header describes", FIND_WHOLE)
     return weights

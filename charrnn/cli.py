@@ -98,16 +98,22 @@ def _run(arguments: list[str], debug: bool) -> int:
         console.show_error(failure(error.filename or "stdout", error))
         return failure("", error).exit_code
     except MemoryError:
-        console.show_error(CharrnnError("out of memory", "try a smaller model, batch or text"))
-        return 1
+        return _run_out_of_memory()
     except Exception as error:
         if debug:
             raise
+        if "allocate memory" in str(error) or "out of memory" in str(error):  # torch's way
+            return _run_out_of_memory()
         what = f"{type(error).__name__}: {error}"
         console.show_error(
             CharrnnError(f"unexpected {what}", "a bug: --debug shows where; please report it")
         )
         return 1
+
+
+def _run_out_of_memory() -> int:
+    console.show_error(CharrnnError("out of memory", "try a smaller model, batch or text"))
+    return 1
 
 
 def _help_page(arguments: list[str]) -> str:

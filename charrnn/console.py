@@ -89,8 +89,13 @@ def json_line(value: dict[str, Any]) -> str:
 
 
 def notice(line: str) -> None:
-    """Write a line beside the point to stderr, dim on a terminal."""
-    _to_stderr(one_line(line), "2")
+    """Write a line beside the point to stderr; on a terminal dim, and wrapped between words."""
+    import textwrap
+
+    line = one_line(line)
+    if is_terminal(sys.stderr):
+        line = textwrap.fill(line, max(20, width()), break_on_hyphens=False)
+    _to_stderr(line, "2")
 
 
 def warn(line: str) -> None:

@@ -34,6 +34,11 @@ class Corpus:
     bounds: dict[str, tuple[int, int]]
     """by split, the first character and the one after the last, in its text"""
 
+    def trained_on(self) -> list[Path]:
+        """The held-out files that are the same as a file of the corpus."""
+        known = {text.sha256 for text in self.texts}
+        return [text.path for text in self.held_out.values() if text.sha256 in known]
+
     def record(self) -> dict[str, Any]:
         """What proves years later that a text is the same one, for JSON."""
         return {

@@ -17,6 +17,7 @@ from charrnn.files import (
     is_locked,
     sync_directory,
 )
+from charrnn.run_record import RUN_FILE
 
 LOCK_FILE = "lock"
 
@@ -43,8 +44,8 @@ def claim(directory: Path, name: str, *, numbered: bool, reuse: bool = False) ->
     """Claim a run's name by creating its directory.
 
     With `numbered`, a taken name gets the next number (`hamlet-gru-2`); without, it
-    raises RunError. Two processes never claim the same one. With `reuse`, a name whose
-    process died before it began is taken over.
+    raises RunError. Two processes never claim the same one. With `reuse`, a run that is
+    there is taken as it is, begun or not; who works on it is for its lock to say.
     """
     with failures_named(directory):
         directory.mkdir(parents=True, exist_ok=True)
@@ -59,12 +60,13 @@ def claim(directory: Path, name: str, *, numbered: bool, reuse: bool = False) ->
         except RunError as error:
             if not isinstance(error.__cause__, FileExistsError):
                 raise
-            if reuse and is_unused(run):
+            if reuse and (is_unused(run) or (run / RUN_FILE).exists()):
                 return run
             if not numbered:
                 raise RunError(
                     f"{run}: a run of this name exists",
-                    "--resume goes on with it, --overwrite moves it aside and starts afresh",
+                    "--overwrite moves it aside and starts afresh"
+                    + ("" if reuse else ", --resume goes on with it"),
                 ) from None
         number += 1
 

@@ -34,6 +34,8 @@ class Budget:
         ((name, value),) = given.items()
         if not math.isfinite(value) or value <= 0:
             raise UsageError(f"--{name} {value:g}: must be above 0")
+        if value > 1e9:
+            raise UsageError(f"--{name} {value:g}: must be at most 1e9")
 
     def __str__(self) -> str:
         ((name, value),) = self.to_json().items()

@@ -43,7 +43,9 @@ class StopSignals:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if not self.training:
-            raise StoppedError(number, "stopped before the first step")
+            raise StoppedError(
+                number, "stopped before the first step", "nothing was lost: run it again"
+            )
         if self.received is not None:
             raise StoppedError(
                 number, "stopped at once", "--resume goes on from the last checkpoint"

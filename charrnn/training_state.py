@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from charrnn import checkpoints
 from charrnn.checkpoints import Checkpoint, ModelRecord
 from charrnn.model import CharacterModel, ModelState
+from charrnn.sealed import Tensors
 from charrnn.seeds import derive
 from charrnn.settings import ModelSettings, TrainingSettings
 
@@ -80,7 +81,7 @@ def fresh_state(
 
 def restored_state(
     checkpoint: Checkpoint,
-    resume: tuple[checkpoints.Tensors, dict[str, Any]],
+    resume: tuple[Tensors, dict[str, Any]],
     settings: TrainingSettings,
 ) -> TrainingState:
     """The state that `save` wrote."""

@@ -73,7 +73,7 @@ def sentences(run: Path) -> list[str]:
         f"The next letter is right {found['accuracy']:.0%} of the time; on average the model "
         f"hesitates between {found['perplexity']:.1f} letters "
         f"({found['nats_per_char']:.3f} nats or {found['bits_per_char']:.3f} bits each).",
-        f"Measured on {_held_out(record)}, which training never saw.",
+        f"Measured on {_held_out(record)}.",
         _fit(found["nats_per_char"], train, evaluations),
         next_command,
     ]
@@ -85,7 +85,10 @@ def _held_out(record: RunRecord) -> str:
     where = Path(own).name if own else f"the last {record.val_fraction:.0%} of the corpus"
     if not own and record.test_fraction:
         where = f"{record.val_fraction:.0%} of the corpus near its end"
-    return f"{where} ({part['end'] - part['start']:,} characters)"
+    known = {file["sha256"] for file in record.corpus["files"]}
+    seen = own and part["file"]["sha256"] in known
+    which = "which it was trained on as well" if seen else "which training never saw"
+    return f"{where} ({part['end'] - part['start']:,} characters), {which}"
 
 
 def _fit(held_out: float, train: float, evaluations: Sequence[dict[str, Any]]) -> str:

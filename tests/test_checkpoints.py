@@ -16,7 +16,6 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from charrnn.checkpoints import (
-    FORMAT,
     ModelRecord,
     expected_shapes,
     model_path,
@@ -27,6 +26,7 @@ from charrnn.checkpoints import (
     write_checkpoint,
 )
 from charrnn.errors import CheckpointError, DamagedError, FormatError
+from charrnn.sealed import FORMAT
 from charrnn.settings import MODELS, ModelSettings
 from charrnn.tokenizer import Vocabulary
 

@@ -146,11 +146,13 @@ def test_processes_never_claim_the_same_name(tmp_path):
     assert sorted(names) == sorted(["x", *(f"x-{n}" for n in range(2, 41))])
 
 
-def test_a_name_whose_process_died_before_it_began_is_taken_over(tmp_path):
+def test_a_run_that_is_there_is_taken_as_it_is_but_not_a_stranger_s_directory(tmp_path):
     run = runs.claim(tmp_path, "night", numbered=False)
     (run / runs.LOCK_FILE).touch()
     assert runs.claim(tmp_path, "night", numbered=False, reuse=True) == run
     (run / RUN_FILE).touch()
+    assert runs.claim(tmp_path, "night", numbered=False, reuse=True) == run
+    (run / RUN_FILE).rename(run / "a-stranger-s")
     with pytest.raises(RunError, match="exists"):
         runs.claim(tmp_path, "night", numbered=False, reuse=True)
 

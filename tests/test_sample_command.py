@@ -228,8 +228,8 @@ def test_the_prompt_is_shown_on_a_terminal_alone_or_with_echo(trained: Path) -> 
 
 
 def test_a_prompt_decides_what_follows(trained: Path) -> None:
-    drawn = [sample(trained, "--prompt", p, "--length", 60).stdout for p in ("café", "the")]
-    assert drawn[0] != drawn[1]
+    drawn = {sample(trained, "--prompt", p, "--length", 300).stdout for p in (" ", "q", ", ")}
+    assert len(drawn) > 1
 
 
 def test_a_prompt_comes_from_a_file_or_stdin_without_its_last_line_end(

@@ -50,6 +50,10 @@ def evaluate(
     """
     if split not in SPLITS:
         raise UsageError(f"--split {split}: must be one of {', '.join(SPLITS)}")
+    if text is not None and corpus:
+        raise UsageError("--text and --corpus: give one of them")
+    if losses is not None and not losses.absolute().parent.is_dir():
+        raise UsageError(f"--losses {losses}: no such directory")
     if losses is not None and len(checkpoints or []) > 1:
         raise UsageError("--losses: give one checkpoint")
     if threads is not None and threads < 1:

@@ -147,8 +147,15 @@ def train(
     budget = Budget(**limits) if limits else None
     if name is not None:
         runs.check_name(name)
+    if resume and overwrite:
+        raise UsageError("--resume and --overwrite: give one of them")
     if not corpus and not (resume and name):
         raise UsageError("no corpus given", "charrnn train FILE.txt")
+    if not corpus and not (checkpoint_dir / (name or "") / run_record.RUN_FILE).exists():
+        raise UsageError(
+            f"{checkpoint_dir / (name or '')}: no run of that name",
+            f"start it: charrnn train FILE.txt --name {name}",
+        )
     run = checkpoint_dir / (name or runs.default_name((corpus or [])[0], model or "gru"))
     with StopSignals() as stop:
         record = run_record.read_run(run) if resume else None
@@ -157,8 +164,6 @@ def train(
             if dry_run:
                 console.say(record.command)
                 return
-            with locked(run / runs.LOCK_FILE, str(run)):
-                _go_on(run, record, given, stop, quiet)
         else:
             text = _read(corpus or [], given)
             plan = _plan(text, budget, given, quiet)
@@ -170,7 +175,12 @@ def train(
                 if not quiet:
                     console.notice(f"the old run is moved aside to {aside}")
             run = runs.claim(checkpoint_dir, run.name, numbered=not (name or resume), reuse=resume)
-            with locked(run / runs.LOCK_FILE, str(run)):
+        with locked(run / runs.LOCK_FILE, str(run)):
+            if resume and record is None:  # another process may have begun it since
+                record = run_record.read_run(run)
+            if record is not None:
+                _go_on(run, record, given, stop, quiet)
+            else:
                 try:
                     _begin(run, text, plan, given, stop, quiet)
                 finally:
@@ -194,13 +204,16 @@ def _named(given: Mapping[str, Any], kind: type) -> dict[str, Any]:
 def _read(paths: list[Path], given: Mapping[str, Any]) -> "Corpus":
     from charrnn.corpus import read_corpus
 
-    return read_corpus(
+    corpus = read_corpus(
         paths,
         val_fraction=given.get("val_frac", 0.1),
         test_fraction=given.get("test_frac", 0.0),
         val_file=given.get("val_file"),
         test_file=given.get("test_file"),
     )
+    for path in corpus.trained_on():
+        console.warn(f"{path} is trained on as well: its score says nothing about a new text")
+    return corpus
 
 
 def _plan(text: "Corpus", budget: Any, given: Mapping[str, Any], quiet: bool) -> "Plan":
