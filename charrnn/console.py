@@ -220,6 +220,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def figure(value: float, digits: int) -> str:
+    """A score with so many digits, or in scientific notation where it is absurdly large."""
+    return f"{value:.{digits}f}" if abs(value) < 1e6 else f"{value:.2e}"
+
+
 def duration(seconds: float) -> str:
     """A time a person can read at a glance: 8s, 2m 05s, 3h 20m, 4d 02h."""
     whole = max(0, round(seconds))

@@ -109,6 +109,7 @@ class _Seen:
     evaluated: Evaluated | None = None
     best: tuple[float, int] | None = None
     sample: str = ""
+    scoring: bool = False
 
 
 class Dashboard(Display):
@@ -166,7 +167,8 @@ class Dashboard(Display):
             if event.score and (seen.best is None or event.score.nats_per_char < seen.best[0]):
                 seen.best = (event.score.nats_per_char, event.step)
             seen.sample = self._fresh_sample()
-        if time.monotonic() - self._drawn > 0.25:
+        seen.scoring = isinstance(event, Progressed) and self._schedule.evaluates(event.step)
+        if seen.scoring or time.monotonic() - self._drawn > 0.25:
             self._draw()
 
     def _fresh_sample(self) -> str:
@@ -201,7 +203,7 @@ class Dashboard(Display):
         from rich.table import Table
         from rich.text import Text
 
-        seen, steps = self._seen, self._schedule.steps
+        seen, steps, left = self._seen, self._schedule.steps, str(self._left) or "..."
         rows = Table.grid(padding=(0, 1), expand=True)
         rows.add_column(no_wrap=True, style="dim", width=6)
         rows.add_column(ratio=1)
@@ -209,7 +211,7 @@ class Dashboard(Display):
         rows.add_row(
             "run",
             ProgressBar(total=steps, completed=seen.step),
-            Text(f"step {seen.step:,}/{steps:,}  {self._left or '...'}"),
+            Text(f"step {seen.step:,}/{steps:,}  {'scoring' if seen.scoring else left}"),
         )
         of_run = steps / self._epoch_steps
         rows.add_row(
@@ -268,13 +270,15 @@ class Dashboard(Display):
 
 def _measures(nats_per_char: float) -> str:
     perplexity = math.exp(min(nats_per_char, 99.0))
-    return f"{nats_per_char:.4f} nats  {nats_per_char / _LN2:.4f} bits  perplexity {perplexity:.2f}"
+    bits = console.figure(nats_per_char / _LN2, 4)
+    nats, shown = console.figure(nats_per_char, 4), console.figure(perplexity, 2)
+    return f"{nats} nats  {bits} bits  perplexity {shown}"
 
 
 def _figure(value: float | None, digits: int, style: str = "") -> "RenderableType":
     from rich.text import Text
 
-    return Text("-" if value is None else f"{value:.{digits}f}", style=style)
+    return Text("-" if value is None else console.figure(value, digits), style=style)
 
 
 def sparkline(values: list[float], columns: int) -> str:

@@ -104,7 +104,7 @@ def describe(chosen: Plan, corpus: Corpus) -> list[str]:
     train, held_out = len(corpus.ids["train"]), len(corpus.ids["val"])
     size = f"{model.layers} x {model.hidden_size} {model.model}"
     epoch = windows_per_epoch(train, training.seq_length, training.batch_size)
-    where = f"{training.precision} on {training.device}"
+    where = f"dropout {training.dropout:g}, {training.precision} on {training.device}"
     if training.device == "cpu":
         where += f", {training.threads} thread{'s' if training.threads > 1 else ''}"
     return [

@@ -63,12 +63,16 @@ def claim(directory: Path, name: str, *, numbered: bool, reuse: bool = False) ->
             if reuse and (is_unused(run) or (run / RUN_FILE).exists()):
                 return run
             if not numbered:
-                raise RunError(
-                    f"{run}: a run of this name exists",
-                    "--overwrite moves it aside and starts afresh"
-                    + ("" if reuse else ", --resume goes on with it"),
-                ) from None
+                raise taken(run, resumed=reuse) from None
         number += 1
+
+
+def taken(run: Path, *, resumed: bool = False) -> RunError:
+    """The error that says that a name is in use; `resumed`, though it is no run's."""
+    hint = "--overwrite moves it aside and starts afresh"
+    if not resumed:
+        hint += ", --resume goes on with it"
+    return RunError(f"{run}: a run of this name exists", hint)
 
 
 def set_aside(run: Path) -> Path:
@@ -90,10 +94,11 @@ def set_aside(run: Path) -> Path:
 
 
 def abandon(run: Path) -> None:
-    """Give a claimed name back if nothing was written under it."""
+    """Give a claimed name back if no step was taken under it."""
     with contextlib.suppress(OSError):
-        if is_unused(run):
-            (run / LOCK_FILE).unlink(missing_ok=True)
+        if {path.name for path in run.iterdir()} <= {LOCK_FILE, RUN_FILE}:
+            for name in LOCK_FILE, RUN_FILE:
+                (run / name).unlink(missing_ok=True)
             run.rmdir()
 
 

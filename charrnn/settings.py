@@ -124,9 +124,9 @@ class SamplingSettings:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        _check_whole("--length", self.length, 0, 2**63 - 1)
+        _check_whole("--length", self.length, 0, 10**12)
         _check_number("--temperature", self.temperature, least=0.0)
-        _check_whole("--top-k", self.top_k, 0, 2**63 - 1)
+        _check_whole("--top-k", self.top_k, 0, 10**12)
         _check_number("--top-p", self.top_p, above=0.0, most=1.0)
         _check_number("--min-p", self.min_p, least=0.0, most=1.0)
         for text in self.stop:

@@ -69,6 +69,16 @@ def sentences(run: Path) -> list[str]:
             next_command,
         ]
     evaluations = [line for line in read_metrics(run) if line["kind"] == "evaluation"]
+    header = read_record(Path(found["checkpoint"]))
+    if found["nats_per_char"] > math.log(len(header.vocabulary)):
+        return [
+            f"It predicts {_held_out(record)}, worse than guessing evenly among the "
+            f"{len(header.vocabulary):,} characters it knows would "
+            f"({found['nats_per_char']:.4g} against {math.log(len(header.vocabulary)):.4g} nats).",
+            "It has not learned yet, or learning went wrong: train longer, or try a lower "
+            "--learning-rate.",
+            next_command,
+        ]
     return [
         f"The next letter is right {found['accuracy']:.0%} of the time; on average the model "
         f"hesitates between {found['perplexity']:.1f} letters "
@@ -93,13 +103,13 @@ def _held_out(record: RunRecord) -> str:
 
 def _fit(held_out: float, train: float, evaluations: Sequence[dict[str, Any]]) -> str:
     since = overfitting_since(evaluations)
-    losses = f"{held_out:.3f} nats on held-out text, {train:.3f} on its training text"
+    losses = f"{held_out:.3f} nats on held-out text, {train:.3f} while training for it"
     if since is not None:
         return (
             f"It has been overfitting since step {since['step']:,} (epoch {since['epoch']:.1f}), "
-            "where the best checkpoint is from: more text, --dropout 0.2 or a smaller "
+            "where the best checkpoint is from: more text, more --dropout or a smaller "
             "--hidden-size may help."
         )
     if len(evaluations) < 2:
         return f"Scored once, so whether it overfits cannot be told ({losses})."
-    return f"It is not overfitting ({losses}): more --minutes may bring it further."
+    return f"It is not overfitting ({losses}): a longer run may bring it further."

@@ -75,7 +75,7 @@ def test_a_text_of_ones_own_is_scored_with_what_was_never_seen(
     done = evaluate(mailed, "--text", text, "--json")
     score = json.loads(done.stdout)
     assert (score["characters"], score["unknown"]) == (21, 2)
-    assert "2 characters were never seen" in done.stderr
+    assert "2 of 21 characters are ones training never saw" in done.stderr
     assert score["split"] == str(text)
     assert score["nats_per_char"] > 2 * 13 / 21, "each pays for which one it was"
 

@@ -193,16 +193,19 @@ def test_a_run_that_is_being_trained_is_not_set_aside(tmp_path):
     assert steps_of(tmp_path / "night") == [1]
 
 
-def test_a_name_is_given_back_only_if_nothing_was_written(tmp_path):
+def test_a_name_is_given_back_only_if_no_step_was_taken(tmp_path):
     empty = runs.claim(tmp_path, "empty", numbered=False)
     (empty / runs.LOCK_FILE).touch()
+    described = runs.claim(tmp_path, "described", numbered=False)
     begun = runs.claim(tmp_path, "begun", numbered=False)
-    (begun / RUN_FILE).write_text("{}")
-    (begun / runs.LOCK_FILE).touch()
-    for run in empty, begun, tmp_path / "never was":
+    for run in described, begun:
+        (run / RUN_FILE).write_text("{}")
+        (run / runs.LOCK_FILE).touch()
+    (begun / METRICS_FILE).touch()
+    for run in empty, described, begun, tmp_path / "never was":
         runs.abandon(run)
     assert [path.name for path in tmp_path.iterdir()] == ["begun"]
-    assert {path.name for path in begun.iterdir()} == {RUN_FILE, runs.LOCK_FILE}
+    assert {path.name for path in begun.iterdir()} == {RUN_FILE, METRICS_FILE, runs.LOCK_FILE}
 
 
 def test_what_a_crash_left_half_written_is_removed_and_nothing_else(tmp_path):

@@ -180,7 +180,7 @@ def test_a_finished_run_is_reported_by_resume(whole: Run) -> None:
     before = sorted((path, path.stat().st_mtime_ns) for path in whole.path.iterdir())
     arguments = ("train", "--resume", "--name", "run", "--checkpoint-dir", whole.path.parent)
     again = charrnn(*arguments, "--json")
-    assert (again.returncode, again.stderr) == (0, "")
+    assert (again.returncode, again.stderr) == (0, f"{whole.path}: finished, at step {STEPS}\n")
     assert json.loads(again.stdout) == json.loads(whole.done.stdout)
     after = sorted((path, path.stat().st_mtime_ns) for path in whole.path.iterdir())
     assert [b for b in before if b[0].name != "lock"] == [a for a in after if a[0].name != "lock"]
@@ -210,7 +210,7 @@ def test_ctrl_c_finishes_the_step_saves_and_exits_130(stopped: Run) -> None:
 def test_the_hint_after_ctrl_c_goes_on_to_an_end_with_equal_weights(
     copied: Run, whole: Run, tmp_path: Path
 ) -> None:
-    command = shlex.split(copied.done.stderr.split("go on with: ")[1])
+    command = shlex.split(copied.done.stderr.split("hint: ")[1])
     command[command.index("--checkpoint-dir") + 1] = str(copied.path.parent)
     assert command[:2] == ["charrnn", "train"]
     done = charrnn(*command[1:], cwd=tmp_path)

@@ -93,6 +93,7 @@ def _row(path: Path, record: "ModelRecord") -> dict[str, Any]:
         "layers": record.settings.layers,
         "hidden_size": record.settings.hidden_size,
         "parameters": record.parameters,
+        "corpus": ", ".join(file["name"] for file in record.corpus["files"]),
         "nats_per_char": score.get("nats_per_char"),
         "bits_per_char": score.get("bits_per_char"),
         "size": status.st_size,
@@ -108,8 +109,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
         f"{row['model']} {row['layers']}x{row['hidden_size']}",
         f"{row['step']:,}",
         console.number(row["parameters"]),
-        "-" if loss is None else f"{loss:.4f}",
-        "-" if bits is None else f"{bits:.4f}",
+        "-" if loss is None else console.figure(loss, 4),
+        "-" if bits is None else console.figure(bits, 4),
         console.number(row["size"]) + "B",
         console.duration(row["age_seconds"]).split()[0],
     ]

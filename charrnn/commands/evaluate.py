@@ -65,7 +65,7 @@ def evaluate(
     references: list[str | None] = list(checkpoints or [])
     for reference in references or [None]:
         path = runs.find(reference, checkpoint_dir)
-        if reference is None and not quiet:
+        if reference is None and json and not quiet:  # elsewhere the result itself says it
             console.notice(f"checkpoint {path}")
         result = _score(path, text, split, corpus, exact, losses, threads, quiet)
         rows.append(result)
@@ -128,8 +128,8 @@ def _score(
         )
     if score.unknown and not quiet:
         console.warn(
-            f"{score.unknown:,} characters were never seen in training; each pays for being "
-            "unknown and for which one it was"
+            f"{score.unknown:,} of {score.characters:,} characters are ones training never saw; "
+            "each pays for being unknown and for which one it was"
         )
     if losses is not None and each is not None:
         stream = io.BytesIO()
@@ -157,9 +157,9 @@ def _show(rows: list[dict[str, Any]]) -> None:
                 row["run"],
                 f"{row['step']:,}",
                 row["split"],
-                f"{row['nats_per_char']:.4f}",
-                f"{row['bits_per_char']:.4f}",
-                f"{row['perplexity']:.3f}",
+                console.figure(row["nats_per_char"], 4),
+                console.figure(row["bits_per_char"], 4),
+                console.figure(row["perplexity"], 3),
                 f"{row['accuracy']:.1%}",
             ]
             for row in rows
@@ -168,12 +168,14 @@ def _show(rows: list[dict[str, Any]]) -> None:
 
 
 def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
+    parts = {"val": "the held-out part", "test": "the test part", "train": "the training part"}
+    what = parts.get(row["split"], row["split"])
     return [
         ("checkpoint", row["checkpoint"]),
-        ("scored on", f"{row['split']}, {row['characters']:,.0f} characters"),
-        ("nats/char", f"{row['nats_per_char']:.4f}"),
-        ("bits/char", f"{row['bits_per_char']:.4f}"),
-        ("bits/byte", f"{row['bits_per_byte']:.4f}"),
-        ("perplexity", f"{row['perplexity']:.3f}  (letters it hesitates between)"),
+        ("scored on", f"{what}, {row['characters']:,.0f} characters"),
+        ("nats/char", console.figure(row["nats_per_char"], 4)),
+        ("bits/char", console.figure(row["bits_per_char"], 4)),
+        ("bits/byte", console.figure(row["bits_per_byte"], 4)),
+        ("perplexity", f"{console.figure(row['perplexity'], 3)}  (letters it hesitates between)"),
         ("accuracy", f"{row['accuracy']:.1%}  (its first guess is right)"),
     ]

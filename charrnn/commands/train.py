@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from charrnn.session import Session
     from charrnn.signals import StopSignals
 
+SHORT_TEXT = 20_000
+"""Characters below which a user is told not to expect much."""
+
 _MODEL, _TRAINING, _BUDGET = "Model", "Training", "How long (one of)"
 _HELD_OUT, _MACHINE, _RUN = "Held-out text", "Machine", "The run"
 
@@ -45,7 +48,7 @@ def train(
         str | None, option("--nonlinearity", "Of the rnn: tanh (default) or relu.", _MODEL)
     ] = None,
     minutes: Annotated[
-        float | None, option("--minutes", "Wall clock (default 10), turned into steps.", _BUDGET)
+        float | None, option("--minutes", "Wall clock (default 10, or 50 epochs).", _BUDGET)
     ] = None,
     epochs: Annotated[float | None, option("--epochs", "Times the text is read.", _BUDGET)] = None,
     steps: Annotated[int | None, option("--steps", "Batches.", _BUDGET)] = None,
@@ -59,7 +62,8 @@ def train(
         float | None, option("--learning-rate", "The highest of the schedule.", _TRAINING)
     ] = None,
     dropout: Annotated[
-        float | None, option("--dropout", "Share of outputs set to zero (default 0).", _TRAINING)
+        float | None,
+        option("--dropout", "Share of outputs dropped (default: 0 to 0.3).", _TRAINING),
     ] = None,
     weight_decay: Annotated[
         float | None, option("--weight-decay", "Decay of the matrices (default 0.1).", _TRAINING)
@@ -157,6 +161,8 @@ def train(
             f"start it: charrnn train FILE.txt --name {name}",
         )
     run = checkpoint_dir / (name or runs.default_name((corpus or [])[0], model or "gru"))
+    if name and run.is_dir() and not (resume or overwrite or dry_run):
+        raise runs.taken(run)
     with StopSignals() as stop:
         record = run_record.read_run(run) if resume else None
         if record is not None:
@@ -236,6 +242,8 @@ def _plan(text: "Corpus", budget: Any, given: Mapping[str, Any], quiet: bool) ->
     if not quiet:
         for line in planning.describe(plan, text):
             console.notice(line)
+        if characters < SHORT_TEXT:
+            console.warn(f"{characters:,} characters are too few to learn much from")
     return plan
 
 
@@ -281,6 +289,8 @@ def _go_on(
     from charrnn import runs
 
     if runs.is_finished(run, record.schedule.steps):
+        if not quiet:
+            console.notice(f"{run}: finished, at step {record.schedule.steps:,}")
         return
     from charrnn import session
 
@@ -314,10 +324,12 @@ def _watch(session: "Session", stop: "StopSignals", quiet: bool) -> None:
             stopped = isinstance(event, training.Stopped)
     if stopped:
         assert stop.received is not None
-        where = ["--name", session.run.name, "--checkpoint-dir", str(session.run.parent)]
+        where = ["--name", session.run.name]
+        if session.run.parent != CHECKPOINTS:
+            where += ["--checkpoint-dir", str(session.run.parent)]
         raise StoppedError(
             stop.received,
             f"{session.run}: stopped at step {session.state.step:,} of "
             f"{session.schedule.steps:,}, everything saved",
-            f"go on with: charrnn train --resume {shlex.join(where)}",
+            f"charrnn train --resume {shlex.join(where)}",
         )
