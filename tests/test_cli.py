@@ -296,7 +296,7 @@ def test_a_full_stderr_stops_nothing(trained: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "charrnn sample cafe -q --length 20000 | head -c 10",
+        "charrnn sample cafe -q --length 20000 | head -c 10 > /dev/null",
         "charrnn sample cafe -q --num-samples 500 --json | head -n 1",
         "charrnn checkpoints list | head -n 1",
         "charrnn corpus info --no-measure cafe.txt | head -n 1",
