@@ -91,9 +91,9 @@ def gru_step(x: Array, state: State, w_hh: Array, b_hh: Array) -> State:
 
 def step_of(model: str, nonlinearity: str) -> Step:
     """The step of the cell that `--model` and `--nonlinearity` name."""
-    if model == "rnn":
-        return relu_rnn_step if nonlinearity == "relu" else rnn_step
-    return lstm_step if model == "lstm" else gru_step
+    rnn_steps = {"tanh": rnn_step, "relu": relu_rnn_step}
+    steps = {"rnn": rnn_steps[nonlinearity], "lstm": lstm_step, "gru": gru_step}
+    return steps[model]
 
 
 def states(model: str) -> int:

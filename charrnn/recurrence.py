@@ -39,8 +39,8 @@ def run(
         hidden, *parts = torch.lstm(inputs, first, list(weights), *options)
         last = tuple(parts)
     else:
-        kernel = {"gru": torch.gru, "tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
-        layer = kernel["gru" if model == "gru" else nonlinearity]
+        rnns = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
+        layer = {"gru": torch.gru, "rnn": rnns[nonlinearity]}[model]
         hidden, part = layer(inputs, first[0], list(weights), *options)
         last = (part,)
     return hidden, tuple(part.squeeze(0) for part in last)

@@ -103,8 +103,9 @@ def abandon(run: Path) -> None:
 
 
 def is_unused(run: Path) -> bool:
-    """Whether a run's directory was claimed and nothing more."""
-    return {path.name for path in run.iterdir()} <= {LOCK_FILE}
+    """Whether a run's directory was claimed and nothing more was finished in it."""
+    names = {path.name for path in run.iterdir()}
+    return {name for name in names if not name.startswith(TEMPORARY_PREFIX)} <= {LOCK_FILE}
 
 
 def all_runs(directory: Path) -> list[Path]:

@@ -99,19 +99,20 @@ def go_on(
     """Take up a run where its newest whole checkpoint left it, or at its beginning.
 
     `settings` are the record's but for what may change (threads). `skipped` is told of
-    each checkpoint that is damaged. Raises RunError where the corpus has changed.
+    each checkpoint that is damaged. Raises RunError where the corpus has changed and
+    CheckpointError where there are checkpoints but none to go on from.
     """
     torch.set_num_threads(settings.threads)
     runs.remove_unfinished(run)
     corpus = recorded_corpus(record)
-    state = None
-    for path in reversed(runs.model_files(run)):
+    state, damaged, files = None, [], runs.model_files(run)
+    for path in reversed(files):
         try:
             checkpoint = read_checkpoint(path)
         except CheckpointError as error:
             skipped(error)
             if isinstance(error, DamagedError):
-                runs.set_damaged_aside(path)
+                damaged.append(path)
             continue
         try:
             resume = read_resume(path, checkpoint.record)
@@ -119,6 +120,13 @@ def go_on(
             break
         except CheckpointError as error:
             skipped(error)
+    if state is None and files:
+        raise CheckpointError(
+            f"{run}: none of its {len(files)} checkpoints can be gone on from",
+            "--overwrite moves the run aside and starts afresh",
+        )
+    for path in damaged:
+        runs.set_damaged_aside(path)
     if state is None:
         state = fresh_state(record.model, settings, len(corpus.vocabulary))
     return Session(run, corpus, settings, record.schedule, state)

@@ -143,6 +143,9 @@ def _filled(path: Path, command: str) -> str:
         "{stem}": stem,
         "{name}": path,
     }
+    for target in "{stem}.txt", "{stem}":  # never the file itself
+        if str(names[target]) == str(path):
+            names[target] = f"{stem}-text.txt"
     return " ".join(shlex.quote(str(names[w])) if w in names else w for w in command.split(" "))
 
 

@@ -106,9 +106,11 @@ def sample(
         seed = secrets.randbelow(2**31)
         if not quiet:
             console.notice(f"seed {seed}")
-    if prompt_file is not None:
+    if prompt is not None:
+        prompt = _as_utf8(prompt)
+    elif prompt_file is not None:
         prompt = _read_prompt(prompt_file)
-    prompt = _as_utf8(prompt or "")
+    prompt = prompt or ""
     if unknown == "skip":
         prompt = "".join(c for c in prompt if c in record.vocabulary)
     sampler = Sampler(record.settings, record.vocabulary, weights)
