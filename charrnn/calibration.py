@@ -1,5 +1,6 @@
 """What a step and an evaluation take on this machine, measured and thrown away."""
 
+import contextlib
 import time
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from charrnn.evaluation import STRETCHES, WARM, score
 from charrnn.settings import ModelSettings, TrainingSettings
 from charrnn.training import take_step
 from charrnn.training_state import fresh_state
+from charrnn.workers import Workers
 
 SECONDS = 2.0
 """About how long the measurement takes."""
@@ -24,12 +26,19 @@ class Timing:
 
 def measure(corpus: Corpus, model: ModelSettings, training: TrainingSettings) -> Timing:
     """Time steps of a model that is then forgotten, and an evaluation in proportion."""
+    with contextlib.closing(Workers(training.threads)) as workers:
+        return _measure(corpus, model, training, workers)
+
+
+def _measure(
+    corpus: Corpus, model: ModelSettings, training: TrainingSettings, workers: Workers
+) -> Timing:
     state = fresh_state(model, training, len(corpus.vocabulary))
-    for _ in range(3):  # first steps allocate
-        take_step(state, corpus.ids["train"], training, 0.0)
+    for _ in range(3):  # first steps allocate and compile
+        take_step(state, corpus.ids["train"], training, 0.0, workers)
     began, steps = time.monotonic(), 0
     while steps < 3 or time.monotonic() - began < SECONDS:
-        take_step(state, corpus.ids["train"], training, 0.0)
+        take_step(state, corpus.ids["train"], training, 0.0, workers)
         steps += 1
     step_seconds = (time.monotonic() - began) / steps
     held_out = corpus.ids["val"]
@@ -37,7 +46,7 @@ def measure(corpus: Corpus, model: ModelSettings, training: TrainingSettings) ->
         return Timing(step_seconds, 0.0)
     part = held_out[: STRETCHES * WARM]  # of the real one, each stretch warmed the same
     began = time.monotonic()
-    score(state.model, part, start=corpus.vocabulary.start, byte_count=1)
+    score(state.model, part, start=corpus.vocabulary.start, byte_count=1, workers=workers)
     warm, rest = STRETCHES * WARM, len(held_out)
     evaluation_seconds = (time.monotonic() - began) * (rest + warm) / (len(part) + warm)
     return Timing(step_seconds, evaluation_seconds + 0.1)

@@ -8,6 +8,7 @@ a newline (or the commonest character).
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,13 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from charrnn.corpus import Ids
-from charrnn.model import CharacterModel, ModelState
+from charrnn.model import CharacterModel
 from charrnn.tokenizer import CODE_POINTS
+from charrnn.workers import Workers
 
 STRETCHES = 32
 WARM = 512  # characters
 
 _LOGITS_AT_ONCE = 2**21
+_STEPS_AT_ONCE = 128  # more would only take memory
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ def score(
     chunk: int | None = None,
     losses: NDArray[np.float32] | None = None,
     scored: Callable[[int], object] = lambda _: None,
+    workers: Workers | None = None,
 ) -> Score:
     """Score a text of N characters, ids (N,); an id of V is a character not known.
 
@@ -93,6 +99,7 @@ def score(
     `exact` reads the text as one stream; `chunk` is how many steps are taken at once.
     `losses` (N,), if given, is filled with each character's loss in nats. `scored` is
     told after each chunk how many characters it was; what it raises ends the scoring.
+    Workers, if given, share the stretches.
 
     An unknown character costs what it takes to say that it is one (probability `escape`)
     and which (one of all the others in Unicode); where a text has any, the known ones pay
@@ -103,31 +110,59 @@ def score(
     unknown = int(np.count_nonzero(ids >= vocabulary_size))
     streams = 1 if exact else max(1, min(STRETCHES, count // WARM))
     length = -(-count // streams)
-    chunk = chunk or max(1, min(1024, _LOGITS_AT_ONCE // (streams * vocabulary_size)))
+    chunk = chunk or max(1, min(_STEPS_AT_ONCE, _LOGITS_AT_ONCE // (streams * vocabulary_size)))
     device = model.get_parameter("output.bias").device
     shifted = np.concatenate([[start], ids[:-1]])  # what is read before each character
     begins = np.arange(streams) * length
+    parts, share = [slice(0, streams)], _alone
+    if workers and device.type == "cpu":
+        parts, share = workers.parts(streams), workers.map
+    states = {part.start: model.start(part.stop - part.start) for part in parts}
+
+    def read(places: NDArray[np.int64], part: slice) -> Tensor:
+        """The logits after reading what stands before each place, (T, B)."""
+        inputs = _tensor(shifted[places[:, part]], device)
+        logits: Tensor
+        logits, states[part.start] = model(inputs, states[part.start])
+        return logits
+
+    def warm(part: slice) -> None:
+        """Enter each stretch but the first with what stands before it read."""
+        with torch.inference_mode():
+            for first in range(-WARM, 0, chunk):
+                steps = np.arange(first, min(first + chunk, 0))
+                read(np.maximum(steps[:, None] + begins, 0), part)
+            if part.start == 0:
+                for layer in states[0]:
+                    for state in layer:
+                        state[0] = 0.0
+
+    def find(part: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Each character's loss, and whether it was the first guess; both (T, B)."""
+        with torch.inference_mode():
+            logits, target = read(places, part), _tensor(ids[places[:, part]], device)
+            loss = _losses(logits, target, vocabulary_size, escape if unknown else 0.0)
+            return loss.cpu().numpy(), (logits.argmax(-1) == target).cpu().numpy()
+
     nats, correct = 0.0, 0
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
-            state = _warm(model, shifted, begins, chunk, device)
-            for first in range(0, length, chunk):
-                steps = np.arange(first, min(first + chunk, length))
-                places = steps[:, None] + begins  # (T, B)
-                inside = places < count
-                places = np.minimum(places, count - 1)
-                logits, state = model(_tensor(shifted[places], device), state)
-                target = _tensor(ids[places], device)
-                loss = _losses(logits, target, vocabulary_size, escape if unknown else 0.0)
-                right = ((logits.argmax(-1) == target).cpu().numpy() & inside).sum()
-                found = loss.cpu().numpy()
-                if losses is not None:
-                    losses[places[inside]] = found[inside]
-                nats += float(found[inside].sum(dtype=np.float64))
-                correct += int(right)
-                scored(int(inside.sum()))
+        if streams > 1:
+            share(warm, parts)
+        for first in range(0, length, chunk):
+            steps = np.arange(first, min(first + chunk, length))
+            places = steps[:, None] + begins  # (T, B)
+            inside = places < count
+            places = np.minimum(places, count - 1)
+            loss, right = (
+                np.concatenate(pair, 1) for pair in zip(*share(find, parts), strict=True)
+            )
+            if losses is not None:
+                losses[places[inside]] = loss[inside]
+            nats += float(loss[inside].sum(dtype=np.float64))
+            correct += int((right & inside).sum())
+            scored(int(inside.sum()))
     finally:
         model.train(was_training)
     return Score(nats, count, byte_count, correct, unknown)
@@ -138,25 +173,8 @@ def escape_probability(vocabulary_size: int, training_characters: int) -> float:
     return vocabulary_size / (training_characters + vocabulary_size)
 
 
-def _warm(
-    model: CharacterModel,
-    shifted: NDArray[np.int64],
-    begins: NDArray[np.int64],
-    chunk: int,
-    device: torch.device,
-) -> ModelState:
-    """The state in which each stretch is entered: the first cold, the others warm."""
-    state = model.start(len(begins) - 1)
-    for first in range(-WARM, 0, chunk):
-        if len(begins) == 1:
-            break
-        steps = np.arange(first, min(first + chunk, 0))
-        _, state = model(_tensor(shifted[steps[:, None] + begins[1:]], device), state)
-    cold = model.start(1)
-    return [
-        tuple(torch.cat(pair) for pair in zip(zeros, warm, strict=True))
-        for zeros, warm in zip(cold, state, strict=True)
-    ]
+def _alone(function: Callable[[slice], Found], parts: list[slice]) -> list[Found]:
+    return [function(part) for part in parts]
 
 
 def _losses(logits: Tensor, target: Tensor, vocabulary_size: int, escape: float) -> Tensor:

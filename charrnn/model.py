@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from charrnn import recurrence
+from charrnn.buffers import Memory
 from charrnn.cells import states
 from charrnn.checkpoints import expected_shapes
-from charrnn.recurrence import LayerWeights, State
+from charrnn.recurrence import Characters, LayerMemory, LayerWeights, State
 from charrnn.settings import GATES, ModelSettings
 
 ModelState = list[State]
@@ -35,6 +36,8 @@ class CharacterModel(nn.Module):
         for path, shape in expected_shapes(settings, vocabulary_size).items():
             part, name = path.split(".")
             self.get_submodule(part).register_parameter(name, nn.Parameter(torch.empty(shape)))
+        scratch = Memory()
+        self._memories = [LayerMemory(Memory(), scratch) for _ in range(settings.layers)]
 
     def layer(self, number: int) -> LayerWeights:
         """The weights of a recurrent layer, from 0."""
@@ -52,27 +55,38 @@ class CharacterModel(nn.Module):
         state: ModelState,
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
+        precision: str = "fp32",
     ) -> tuple[Tensor, ModelState]:
         """Logits (T, B, V) and the state after ids (T, B).
 
         An id of V is a character the vocabulary lacks; it is read as a vector of zeros.
         Dropout falls on every layer's outputs (Zaremba et al. 2014), from `generator`.
+        `precision` is that of the matrix products. May be called from several threads at
+        once, each with streams of its own.
         """
         embedding: Tensor = self.get_parameter("embedding.weight")
         if not self.training:
             embedding = torch.cat([embedding, embedding.new_zeros(1, embedding.shape[1])])
-        x = nn.functional.embedding(ids, embedding)
+        read: Tensor | Characters = Characters(ids, embedding)
         after: ModelState = []
-        for number, before in enumerate(state):
-            x, last = recurrence.run(
-                self.settings.model, self.settings.nonlinearity, x, before, self.layer(number)
-            )
-            after.append(last)
-            if dropout:
-                kept = torch.empty_like(x).bernoulli_(1.0 - dropout, generator=generator)
-                x = x * kept / (1.0 - dropout)
-        weight, bias = self.get_parameter("output.weight"), self.get_parameter("output.bias")
-        return nn.functional.linear(x, weight, bias), after
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            for number, before in enumerate(state):
+                x, last = recurrence.run(
+                    self.settings.model,
+                    self.settings.nonlinearity,
+                    read,
+                    before,
+                    self.layer(number),
+                    precision=precision,
+                    memory=self._memories[number],
+                )
+                after.append(last)
+                if dropout:
+                    kept = torch.empty_like(x).bernoulli_(1.0 - dropout, generator=generator)
+                    x = x * kept / (1.0 - dropout)
+                read = x
+            weight, bias = self.get_parameter("output.weight"), self.get_parameter("output.bias")
+            return nn.functional.linear(x, weight, bias), after
 
     def initialise(self, weight_init: str, forget_bias: float, seed: int) -> None:
         """Give every weight its first value, a function of the seed.

@@ -44,7 +44,6 @@ def begin(
     `fractions` are those of --val-frac and --test-frac.
     """
     settings = plan.training
-    torch.set_num_threads(settings.threads)
     per_epoch = windows_per_epoch(
         len(corpus.ids["train"]), settings.seq_length, settings.batch_size
     )
@@ -102,7 +101,6 @@ def go_on(
     each checkpoint that is damaged. Raises RunError where the corpus has changed and
     CheckpointError where there are checkpoints but none to go on from.
     """
-    torch.set_num_threads(settings.threads)
     runs.remove_unfinished(run)
     corpus = recorded_corpus(record)
     state, damaged, files = None, [], runs.model_files(run)

@@ -107,8 +107,6 @@ def epoch_seconds(path: Path) -> float | None:
 
     None where the text is too short to train on.
     """
-    import torch
-
     from charrnn import calibration, machine, planning
     from charrnn.corpus import read_corpus, windows_per_epoch
     from charrnn.errors import CharrnnError
@@ -127,7 +125,6 @@ def epoch_seconds(path: Path) -> float | None:
         steps = windows_per_epoch(characters, training.seq_length, training.batch_size)
     except CharrnnError:
         return None
-    torch.set_num_threads(training.threads)
     return steps * calibration.measure(corpus, plan.model, training).step_seconds
 
 

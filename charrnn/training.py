@@ -19,12 +19,14 @@ from charrnn.checkpoints import ModelRecord
 from charrnn.corpus import Corpus, Ids, batch, windows_per_epoch
 from charrnn.errors import DivergenceError
 from charrnn.evaluation import Score, score
+from charrnn.gradients import take_gradient
 from charrnn.metrics import Metrics
 from charrnn.runs import prune
 from charrnn.schedule import Schedule
 from charrnn.seeds import derive
 from charrnn.settings import TrainingSettings
 from charrnn.training_state import TrainingState, save
+from charrnn.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,11 @@ Event = Progressed | Reported | Evaluated | Saved | Stopped
 
 
 def take_step(
-    state: TrainingState, ids: Ids, settings: TrainingSettings, learning_rate: float
+    state: TrainingState,
+    ids: Ids,
+    settings: TrainingSettings,
+    learning_rate: float,
+    workers: Workers | None = None,
 ) -> tuple[float, float]:
     """Take one step of truncated backpropagation through time.
 
@@ -106,19 +112,24 @@ def take_step(
     )
     if read.first:
         state.carried = state.model.start(settings.batch_size)
-    generator = None
-    if settings.dropout:
-        generator = torch.Generator(settings.device)
-        generator.manual_seed(derive(settings.seed, "dropout", state.step))
-    inputs = torch.from_numpy(read.inputs).to(settings.device)
-    targets = torch.from_numpy(read.targets).to(settings.device)
-    with torch.autocast(settings.device, torch.bfloat16, enabled=settings.precision == "bf16"):
-        logits, after = state.model(inputs, state.carried, settings.dropout, generator)
-    loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
-    loss.backward()  # type: ignore[no-untyped-call]
+
+    def generator(stream: int) -> torch.Generator:
+        seed = derive(settings.seed, f"dropout from stream {stream}", state.step)
+        return torch.Generator(settings.device).manual_seed(seed)
+
+    loss, after = take_gradient(
+        state.model,
+        torch.from_numpy(read.inputs).to(settings.device),
+        torch.from_numpy(read.targets).to(settings.device),
+        state.carried,
+        dropout=settings.dropout,
+        generator=generator,
+        precision=settings.precision,
+        workers=workers,
+    )
     parameters = list(state.model.parameters())
     norm = float(nn.utils.clip_grad_norm_(parameters, settings.clip or math.inf))
-    value = float(loss.detach())
+    value = float(loss)
     if not math.isfinite(value) or not math.isfinite(norm):
         state.optimizer.zero_grad()
         raise diverged(state.step + 1, settings)
@@ -126,7 +137,7 @@ def take_step(
         group["lr"] = learning_rate
     state.optimizer.step()
     state.optimizer.zero_grad()
-    state.carried = [tuple(part.detach().float() for part in layer) for layer in after]
+    state.carried = after
     state.step += 1
     return value, norm
 
@@ -158,6 +169,7 @@ def train(
     batch_characters = settings.seq_length * settings.batch_size
     per_epoch = windows_per_epoch(len(ids), settings.seq_length, settings.batch_size)
     proof = corpus.record()
+    workers = Workers(settings.threads)
     metrics = Metrics(run, state.metrics_bytes)
     earlier, started = state.seconds, time.monotonic()
     saved_step, norm = state.step, math.nan
@@ -192,7 +204,7 @@ def train(
                 yield report
             if schedule.evaluates(state.step) and state.evaluated.count:
                 with contextlib.suppress(_AbandonedError):
-                    held_out = _score_held_out(state, corpus, stop)
+                    held_out = _score_held_out(state, corpus, workers, stop)
                     if held_out and not math.isfinite(held_out.nats):
                         raise diverged(state.step, settings)
                     state.seconds = earlier + time.monotonic() - started
@@ -216,7 +228,7 @@ def train(
                 return
             rate = settings.learning_rate * schedule.learning_rate(state.step)
             began = time.monotonic()
-            loss, norm = take_step(state, ids, settings, rate)
+            loss, norm = take_step(state, ids, settings, rate, workers)
             ended = time.monotonic()
             busy += ended - began
             busy_steps += 1
@@ -225,6 +237,7 @@ def train(
             state.evaluated.add(loss)
             yield Progressed(state.step, loss)
     finally:
+        workers.close()
         metrics.close()
 
 
@@ -232,7 +245,9 @@ class _AbandonedError(Exception):
     """An evaluation was asked to stop."""
 
 
-def _score_held_out(state: TrainingState, corpus: Corpus, stop: Callable[[], bool]) -> Score | None:
+def _score_held_out(
+    state: TrainingState, corpus: Corpus, workers: Workers, stop: Callable[[], bool]
+) -> Score | None:
     """The score on the validation text, or None where nothing is held out.
 
     Raises _AbandonedError as soon as `stop` says so.
@@ -251,4 +266,5 @@ def _score_held_out(state: TrainingState, corpus: Corpus, stop: Callable[[], boo
         start=corpus.vocabulary.start,
         byte_count=int(corpus.vocabulary.byte_lengths[ids].sum()),
         scored=check,
+        workers=workers,
     )

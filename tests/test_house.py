@@ -24,9 +24,12 @@ ROWS = (
     ("runs",),
     ("heldout", "distribution"),
     ("sampling",),
+    ("products", "buffers", "workers"),
+    ("window",),
+    ("unrolled",),
     ("recurrence",),
     ("model",),
-    ("evaluation",),
+    ("evaluation", "gradients"),
     ("machine", "planning"),
     ("training_state",),
     ("training",),
@@ -52,6 +55,12 @@ DRAWING = {"console", "dashboard"}
 """The modules that may use Rich and tqdm."""
 
 COMPUTING = {
+    "products",
+    "buffers",
+    "window",
+    "unrolled",
+    "workers",
+    "gradients",
     "recurrence",
     "model",
     "evaluation",

@@ -86,18 +86,18 @@ def _score(
     quiet: bool,
 ) -> dict[str, Any]:
     """A checkpoint's score on a text, by the names of `--json`."""
+    import contextlib
     import io
 
     import numpy as np
-    import torch
 
     from charrnn import evaluation, heldout, machine
     from charrnn.checkpoints import read_checkpoint
     from charrnn.files import write_output
     from charrnn.model import CharacterModel
     from charrnn.texts import read_text
+    from charrnn.workers import Workers
 
-    torch.set_num_threads(threads or machine.processors())
     record, weights = read_checkpoint(path)
     if text is not None:
         read = read_text(text)
@@ -115,7 +115,10 @@ def _score(
     ids = vocabulary.encode(characters)
     each = np.zeros(len(ids), dtype=np.float32) if losses is not None else None
     trained_on = int(record.corpus["splits"]["train"]["end"])
-    with console.progress(len(ids), "char", quiet=quiet) as bar:
+    with (
+        contextlib.closing(Workers(threads or machine.processors())) as workers,
+        console.progress(len(ids), "char", quiet=quiet) as bar,
+    ):
         score = evaluation.score(
             model,
             ids,
@@ -125,6 +128,7 @@ def _score(
             exact=exact,
             losses=each,
             scored=bar.update,
+            workers=workers,
         )
     if score.unknown and not quiet:
         console.warn(

@@ -1,0 +1,107 @@
+"""The matrix products of training: plain, packed by oneDNN, in float32 or in bfloat16.
+
+A weight is made ready once a window and then multiplied at every step. What it was made
+into says how: an opaque oneDNN tensor is a packed one; one of bfloat16 has its other
+operand rounded to bfloat16 too, sums in float32 and rounds once more. Sums, gates and
+states stay in the precision of the model's weights.
+"""
+
+import functools
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+
+def ready(weight: Tensor, rows: int, precision: str, packed: bool) -> Tensor:
+    """A weight (N, K), made ready for `product` with many v of (rows, K).
+
+    `precision` is fp32 (the weight's own) or bf16.
+    """
+    if precision == "bf16":
+        weight = weight.bfloat16()
+    if packed:
+        made: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
+        return made
+    return weight.t().contiguous()
+
+
+@functools.cache
+def packs(precision: str, device: str) -> bool:
+    """Whether weights are packed by oneDNN here: found out by doing it, not by name.
+
+    In fp32 only where oneDNN is known to be the faster: MKL is at its best on Intel's
+    processors. It is no measurement, so that a run does not change with the weather.
+    """
+    if device != "cpu" or (precision == "fp32" and _made_by_intel()):
+        return False
+    return packing_works(precision)
+
+
+@functools.cache
+def packing_works(precision: str) -> bool:
+    """Whether the installed PyTorch packs weights and multiplies rightly with them."""
+    weight = torch.arange(48.0).view(3, 16) / 16 - 1
+    v = torch.arange(32.0).view(2, 16) / 16 - 1
+    try:
+        found = product(v, ready(weight, 2, precision, packed=True))
+    except (AttributeError, RuntimeError, NotImplementedError):
+        return False
+    return torch.allclose(found.float(), v @ weight.t(), rtol=1e-2, atol=1e-2)
+
+
+def _made_by_intel() -> bool:
+    try:
+        return "GenuineIntel" in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+
+
+# What follows is read by TorchScript as well (see `unrolled`).
+
+if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+
+    def _packed_product(v: Tensor, weight: Tensor) -> Tensor:
+        found: Tensor = torch.ops.mkldnn._linear_pointwise(v, weight, None, "none", [], "")
+        return found
+else:
+
+    def _packed_product(v: Tensor, weight: Tensor) -> Tensor:
+        return torch.mm(v, weight)
+
+
+def product(v: Tensor, weight: Tensor) -> Tensor:
+    """v Wᵀ (R, N), of v (R, K) and a weight W (N, K) made ready."""
+    v = v.to(weight.dtype)
+    if weight.is_mkldnn:
+        return _packed_product(v, weight)
+    return torch.mm(v, weight)
+
+
+def affine(base: Tensor, v: Tensor, weight: Tensor, out: Tensor) -> None:
+    """out (R, N) = base + v Wᵀ, for a base of (R, N), (N,) or (); out may be the base."""
+    if weight.is_mkldnn or weight.dtype != out.dtype:
+        torch.add(base, product(v, weight), out=out)
+    else:
+        torch.addmm(base, v, weight, out=out)
+
+
+def affine_rows(base: Tensor, v: Tensor, weight: Tensor, out: Tensor) -> None:
+    """The same as `affine`, for a whole window's rows."""
+    if not (weight.is_mkldnn or weight.dtype != out.dtype):
+        affine(base, v, weight, out)
+        return
+    for first in range(0, v.size(0), 512):
+        affine(base, v[first : first + 512], weight, out[first : first + 512])
+
+
+def weight_gradient(d: Tensor, v: Tensor, weight: Tensor) -> Tensor:
+    """dᵀ v (N, K): the gradient of a weight W from that of v Wᵀ, d (R, N), and v (R, K).
+
+    It is done in the manner that `weight`, which is W made ready, was made for.
+    """
+    if weight.dtype != d.dtype:
+        return torch.mm(d.to(weight.dtype).t(), v.to(weight.dtype)).to(d.dtype)
+    if weight.is_mkldnn:
+        return _packed_product(d.t().contiguous(), v.t().contiguous())
+    return torch.mm(d.t(), v)

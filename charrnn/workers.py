@@ -1,0 +1,63 @@
+"""Threads that each take some of a batch's streams, one processor to each.
+
+A step's products are too small to be worth dividing among processors; a batch's streams
+are not. So each worker takes its streams through a whole window by itself, and only the
+gradients are summed.
+"""
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+Result = TypeVar("Result")
+
+STREAMS = 8
+"""The fewest that are worth a worker."""
+
+
+class Workers:
+    """Computing threads, to be closed."""
+
+    def __init__(self, threads: int) -> None:
+        """`threads` is how many processors all of them may use."""
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, "charrnn-worker")
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown()
+
+    def parts(self, streams: int) -> list[slice]:
+        """B streams, divided among as many workers as are worth it."""
+        count = max(1, min(self._threads, streams // STREAMS))
+        edges = [streams * number // count for number in range(count + 1)]
+        return [slice(*pair) for pair in itertools.pairwise(edges)]
+
+    def map(self, function: Callable[[slice], Result], parts: list[slice]) -> list[Result]:
+        """What `function` gives for each part, in order; one alone is done by the caller.
+
+        PyTorch may use as many threads in each as are left for it, and the caller as many
+        afterwards. What a part raises is raised when all have ended.
+        """
+        threads = max(1, self._threads // len(parts))
+
+        def work(part: slice) -> Result:
+            _prepare(threads)
+            return function(part)
+
+        _prepare(threads)
+        if len(parts) == 1:
+            return [function(parts[0])]
+        calls = [self._pool.submit(work, part) for part in parts]
+        for call in calls:
+            call.exception()  # waits
+        return [call.result() for call in calls]
+
+
+def _prepare(threads: int) -> None:
+    """Both settings are the calling thread's own."""
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # numbers near 0 would slow a product many times over
