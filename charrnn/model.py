@@ -21,8 +21,8 @@ ModelState = list[State]
 class CharacterModel(nn.Module):
     """Characters in, logits for the next character out.
 
-    Its weights have torch.nn's names: those under `recurrent.` load into nn.RNN, nn.LSTM
-    or nn.GRU as they are.
+    Its weights have torch.nn's names: where torch.nn has the model, those under
+    `recurrent.` load into nn.RNN, nn.LSTM or nn.GRU as they are.
     """
 
     def __init__(self, settings: ModelSettings, vocabulary_size: int) -> None:
@@ -38,8 +38,13 @@ class CharacterModel(nn.Module):
 
     def layer(self, number: int) -> LayerWeights:
         """The weights of a recurrent layer, from 0."""
-        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        return LayerWeights(*(self.get_parameter(f"recurrent.{kind}_l{number}") for kind in kinds))
+        weights = dict(self.get_submodule("recurrent").named_parameters())
+        return LayerWeights(
+            weights[f"weight_ih_l{number}"],
+            weights[f"weight_hh_l{number}"],
+            weights.get(f"bias_ih_l{number}"),
+            weights[f"bias_hh_l{number}"],
+        )
 
     def start(self, batch_size: int) -> ModelState:
         """The state before any character, for B streams."""
@@ -99,10 +104,11 @@ class CharacterModel(nn.Module):
                     inputs(gate, generator=generator)
                 for gate in layer.w_hh.chunk(GATES[self.settings.model]):
                     recurrent(gate, generator=generator)
-                layer.b_ih.zero_()
                 layer.b_hh.zero_()
-                if self.settings.model == "lstm":
-                    layer.b_ih.chunk(4)[1].fill_(forget_bias)
+                if layer.b_ih is not None:
+                    layer.b_ih.zero_()
+                    if self.settings.model == "lstm":
+                        layer.b_ih.chunk(4)[1].fill_(forget_bias)
             nn.init.xavier_uniform_(self.get_parameter("output.weight"), generator=generator)
             self.get_parameter("output.bias").zero_()
 

@@ -7,11 +7,14 @@ from typing import Any, TypeVar, cast, get_origin
 
 from charrnn.errors import UsageError
 
-GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+GATES = {"rnn": 1, "lstm": 4, "gru": 3, "gru-reset-before": 3, "product": 2}
 """The models by name, and G, how many blocks of H rows each one's weights have."""
 
+BIASES = {"rnn": 2, "lstm": 2, "gru": 2, "gru-reset-before": 1, "product": 1}
+"""How many biases a gate has: torch.nn's models b_ih and b_hh, the others b_hh alone."""
+
 MODELS = tuple(GATES)
-NONLINEARITIES = ("tanh", "relu")
+NONLINEARITIES = ("tanh", "relu", "sigmoid")
 WEIGHT_INITS = ("orthogonal", "xavier", "he", "normal")
 PRECISIONS = ("fp32", "bf16")
 DEVICES = ("cpu", "cuda", "mps")
@@ -47,7 +50,7 @@ class ModelSettings:
         """How many numbers the model learns, for V = `vocabulary_size` characters."""
         gates, hidden = GATES[self.model], self.hidden_size
         inputs = self.embedding_size + (self.layers - 1) * hidden  # summed over layers
-        recurrent = gates * hidden * (inputs + self.layers * (hidden + 2))
+        recurrent = gates * hidden * (inputs + self.layers * (hidden + BIASES[self.model]))
         return vocabulary_size * self.embedding_size + recurrent + vocabulary_size * (hidden + 1)
 
 

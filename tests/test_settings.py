@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from charrnn import errors
 from charrnn.errors import CharrnnError, StoppedError, UsageError
 from charrnn.settings import (
+    BIASES,
     DEVICES,
     GATES,
     MODELS,
@@ -249,14 +250,20 @@ def test_a_number_larger_than_any_float_is_refused() -> None:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("layers", [1, 3])
 def test_parameters_are_those_that_torch_would_have(model: str, layers: int) -> None:
-    """Counted weight by weight: per layer W_ih, W_hh and two biases, each of G blocks."""
+    """Counted weight by weight: per layer W_ih, W_hh and its biases, each of G blocks."""
     made = ModelSettings(model=model, embedding_size=5, hidden_size=7, layers=layers)
-    gates = {"rnn": 1, "gru": 3, "lstm": 4}[model]
-    assert GATES[model] == gates
+    gates, biases = {
+        "rnn": (1, 2),
+        "gru": (3, 2),
+        "lstm": (4, 2),
+        "gru-reset-before": (3, 1),
+        "product": (2, 1),
+    }[model]
+    assert (GATES[model], BIASES[model]) == (gates, biases)
     count = 11 * 5 + 11 * 7 + 11  # the embedding, the output's weight and bias
     for layer in range(layers):
         inputs = 7 if layer else 5
-        count += gates * (7 * inputs + 7 * 7 + 7 + 7)
+        count += gates * (7 * inputs + 7 * 7 + biases * 7)
     assert made.parameters(11) == count
 
 
