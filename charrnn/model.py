@@ -1,6 +1,6 @@
 """The language model: embedding, recurrent layers, logits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,11 +57,13 @@ class CharacterModel(nn.Module):
         state: ModelState,
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
+        weight_masks: Sequence[Tensor] | None = None,
     ) -> tuple[Tensor, ModelState]:
         """Logits (T, B, V) and the state after ids (T, B).
 
         An id of V is a character the vocabulary lacks; it is read as a vector of zeros.
         Dropout falls on every layer's outputs (Zaremba et al. 2014), from `generator`.
+        Each layer's W_hh is multiplied by its one of `weight_masks`, if they are given.
         """
         embedding: Tensor = self.get_parameter("embedding.weight")
         if not self.training:
@@ -69,8 +71,11 @@ class CharacterModel(nn.Module):
         x = nn.functional.embedding(ids, embedding)
         after: ModelState = []
         for number, before in enumerate(state):
+            layer = self.layer(number)
+            if weight_masks is not None:
+                layer = layer._replace(w_hh=layer.w_hh * weight_masks[number])
             x, last = recurrence.run(
-                self.settings.model, self.settings.nonlinearity, x, before, self.layer(number)
+                self.settings.model, self.settings.nonlinearity, x, before, layer
             )
             after.append(last)
             if dropout:
@@ -78,6 +83,20 @@ class CharacterModel(nn.Module):
                 x = x * kept / (1.0 - dropout)
         weight, bias = self.get_parameter("output.weight"), self.get_parameter("output.bias")
         return nn.functional.linear(x, weight, bias), after
+
+    def draw_weight_masks(self, weight_drop: float, generator: torch.Generator) -> list[Tensor]:
+        """For each layer's W_hh a mask (G·H, H): DropConnect, for all streams and steps alike.
+
+        A share `weight_drop` of it is 0, the rest 1 / (1 - weight_drop) (Wan et al. 2013; of
+        recurrent weights, Merity et al. 2018).
+        """
+        kept = 1.0 - weight_drop
+        return [
+            torch.empty_like(self.layer(number).w_hh, requires_grad=False)
+            .bernoulli_(kept, generator=generator)
+            .div_(kept)
+            for number in range(self.settings.layers)
+        ]
 
     def initialise(self, weight_init: str, forget_bias: float, seed: int) -> None:
         """Give every weight its first value, a function of the seed.

@@ -1,7 +1,7 @@
 """Training: one state, one step, and the loop, which tells what happens and draws nothing.
 
-Everything that decides the next step is in `TrainingState`; batches and dropout follow
-from (seed, step). So a run that is stopped and resumed ends where it would have ended.
+Everything that decides the next step is in `TrainingState`; batches and what is dropped
+follow from (seed, step). So a run that is stopped and resumed ends where it would have ended.
 """
 
 import contextlib
@@ -104,16 +104,21 @@ def take_step(
         seed=settings.seed,
         step=state.step,
     )
-    if read.first:
+    if read.first or not settings.carry:
         state.carried = state.model.start(settings.batch_size)
     generator = None
     if settings.dropout:
         generator = torch.Generator(settings.device)
         generator.manual_seed(derive(settings.seed, "dropout", state.step))
+    masks = None
+    if settings.weight_drop:
+        drawing = torch.Generator(settings.device)
+        drawing.manual_seed(derive(settings.seed, "weight-drop", state.step))
+        masks = state.model.draw_weight_masks(settings.weight_drop, drawing)
     inputs = torch.from_numpy(read.inputs).to(settings.device)
     targets = torch.from_numpy(read.targets).to(settings.device)
     with torch.autocast(settings.device, torch.bfloat16, enabled=settings.precision == "bf16"):
-        logits, after = state.model(inputs, state.carried, settings.dropout, generator)
+        logits, after = state.model(inputs, state.carried, settings.dropout, generator, masks)
     loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
     loss.backward()  # type: ignore[no-untyped-call]
     parameters = list(state.model.parameters())

@@ -36,6 +36,7 @@ ROWS = (
     ("dashboard",),
     ("signals",),
     ("commands", "commands.options"),
+    ("commands.train_options",),
     (
         "commands.checkpoints",
         "commands.corpus",

@@ -19,11 +19,13 @@ from charrnn.settings import (
     GATES,
     MODELS,
     NONLINEARITIES,
+    OPTIMIZERS,
     PRECISIONS,
     WEIGHT_INITS,
     ModelSettings,
     SamplingSettings,
     TrainingSettings,
+    check_nonlinearity,
     from_json,
     to_json,
 )
@@ -44,7 +46,10 @@ BAD_VALUES: dict[type, dict[str, list[Any]]] = {
         "learning_rate": [0.0, -1e-3, math.nan, math.inf],
         "weight_decay": [-0.1, math.nan, math.inf],
         "clip": [-1.0, math.nan, math.inf],
+        "carry": [],
+        "optimizer": ["", "adam"],
         "dropout": [-0.1, 1.0, 2.0, math.nan],
+        "weight_drop": [-0.1, 1.0, 2.0, math.nan],
         "weight_init": ["", "zeros"],
         "forget_bias": [math.nan, math.inf, -math.inf],
         "seed": [-1, 2**63],
@@ -78,7 +83,10 @@ EDGES: dict[type, dict[str, list[Any]]] = {
         "learning_rate": [1e-12, 1],
         "weight_decay": [0.0, 0],
         "clip": [0.0, 0],
+        "carry": [True, False],
+        "optimizer": [*OPTIMIZERS],
         "dropout": [0.0, 0.999],
+        "weight_drop": [0.0, 0.999],
         "weight_init": [*WEIGHT_INITS],
         "forget_bias": [-3.0, 0],
         "seed": [0, 2**63 - 1],
@@ -176,7 +184,10 @@ def test_the_defaults_survive_a_round_trip_through_json(kind: type) -> None:
     | st.builds(
         TrainingSettings,
         learning_rate=st.floats(0, exclude_min=True, allow_infinity=False),
+        carry=st.booleans(),
+        optimizer=st.sampled_from(OPTIMIZERS),
         dropout=st.floats(0, 1, exclude_max=True),
+        weight_drop=st.floats(0, 1, exclude_max=True),
         forget_bias=st.floats(allow_nan=False, allow_infinity=False),
         weight_init=st.sampled_from(WEIGHT_INITS),
         seed=st.integers(0, 2**63 - 1),
@@ -222,8 +233,9 @@ def test_a_name_too_few_is_refused(kind: type) -> None:
     ],
 )
 def test_a_value_of_another_type_is_refused_by_its_name(kind: type, name: str) -> None:
-    textual = isinstance(getattr(kind(), name), (str, tuple))
-    for value in (None, True, {}, 3 if textual else "3"):
+    default = getattr(kind(), name)
+    textual = isinstance(default, (str, tuple))
+    for value in (None, 1 if isinstance(default, bool) else True, {}, 3 if textual else "3"):
         with pytest.raises(UsageError, match=name.replace("_", "[_-]")):
             from_json(kind, to_json(kind()) | {name: value})
 
@@ -265,6 +277,20 @@ def test_parameters_are_those_that_torch_would_have(model: str, layers: int) -> 
         inputs = 7 if layer else 5
         count += gates * (7 * inputs + 7 * 7 + biases * 7)
     assert made.parameters(11) == count
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+def test_a_nonlinearity_is_refused_where_there_is_none_to_choose(
+    model: str, nonlinearity: str
+) -> None:
+    check_nonlinearity(model, None)
+    if model == "rnn":
+        check_nonlinearity(model, nonlinearity)
+        return
+    with pytest.raises(UsageError, match=f"--nonlinearity {nonlinearity}: .*{model}") as caught:
+        check_nonlinearity(model, nonlinearity)
+    assert "--model rnn" in caught.value.hint
 
 
 # Errors
