@@ -26,7 +26,7 @@ from charrnn.sealed import (
     seal,
     whole_number,
 )
-from charrnn.settings import GATES, ModelSettings, from_json, to_json
+from charrnn.settings import BIASES, GATES, ModelSettings, from_json, to_json
 from charrnn.tokenizer import Vocabulary
 
 RESUME_SUFFIX = ".resume.safetensors"
@@ -200,7 +200,10 @@ def _corpus(data: Any) -> dict[str, Any]:
 
 
 def expected_shapes(settings: ModelSettings, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of a model's weights, torch.nn's: V, E, H and G as in settings."""
+    """The names and shapes of a model's weights, torch.nn's: V, E, H and G as in settings.
+
+    A model that torch.nn lacks has one bias a gate, `bias_hh`.
+    """
     hidden, rows = settings.hidden_size, GATES[settings.model] * settings.hidden_size
     shapes: dict[str, tuple[int, ...]] = {
         "embedding.weight": (vocabulary_size, settings.embedding_size)
@@ -209,7 +212,8 @@ def expected_shapes(settings: ModelSettings, vocabulary_size: int) -> dict[str, 
         inputs = hidden if layer else settings.embedding_size
         shapes[f"recurrent.weight_ih_l{layer}"] = (rows, inputs)
         shapes[f"recurrent.weight_hh_l{layer}"] = (rows, hidden)
-        shapes[f"recurrent.bias_ih_l{layer}"] = (rows,)
+        if BIASES[settings.model] == 2:
+            shapes[f"recurrent.bias_ih_l{layer}"] = (rows,)
         shapes[f"recurrent.bias_hh_l{layer}"] = (rows,)
     shapes["output.weight"] = (vocabulary_size, hidden)
     shapes["output.bias"] = (vocabulary_size,)

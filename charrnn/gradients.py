@@ -1,6 +1,6 @@
 """The loss of a window and its gradient, computed by workers side by side."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -24,6 +24,7 @@ def take_gradient(
     *,
     dropout: float,
     generator: Callable[[int], torch.Generator],
+    weight_masks: Sequence[Tensor] | None,
     precision: str,
     workers: Workers | None = None,
 ) -> tuple[Tensor, ModelState]:
@@ -40,6 +41,7 @@ def take_gradient(
             [tuple(part[streams] for part in layer) for layer in before],
             dropout,
             generator(streams.start) if dropout else None,
+            weight_masks,
             precision,
         )
         losses = nn.functional.cross_entropy(

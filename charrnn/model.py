@@ -1,6 +1,6 @@
 """The language model: embedding, recurrent layers, logits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,8 @@ ModelState = list[State]
 class CharacterModel(nn.Module):
     """Characters in, logits for the next character out.
 
-    Its weights have torch.nn's names: those under `recurrent.` load into nn.RNN, nn.LSTM
-    or nn.GRU as they are.
+    Its weights have torch.nn's names: where torch.nn has the model, those under
+    `recurrent.` load into nn.RNN, nn.LSTM or nn.GRU as they are.
     """
 
     def __init__(self, settings: ModelSettings, vocabulary_size: int) -> None:
@@ -41,8 +41,13 @@ class CharacterModel(nn.Module):
 
     def layer(self, number: int) -> LayerWeights:
         """The weights of a recurrent layer, from 0."""
-        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        return LayerWeights(*(self.get_parameter(f"recurrent.{kind}_l{number}") for kind in kinds))
+        weights = dict(self.get_submodule("recurrent").named_parameters())
+        return LayerWeights(
+            weights[f"weight_ih_l{number}"],
+            weights[f"weight_hh_l{number}"],
+            weights.get(f"bias_ih_l{number}"),
+            weights[f"bias_hh_l{number}"],
+        )
 
     def start(self, batch_size: int) -> ModelState:
         """The state before any character, for B streams."""
@@ -55,12 +60,14 @@ class CharacterModel(nn.Module):
         state: ModelState,
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
+        weight_masks: Sequence[Tensor] | None = None,
         precision: str = "fp32",
     ) -> tuple[Tensor, ModelState]:
         """Logits (T, B, V) and the state after ids (T, B).
 
         An id of V is a character the vocabulary lacks; it is read as a vector of zeros.
         Dropout falls on every layer's outputs (Zaremba et al. 2014), from `generator`.
+        Each layer's W_hh is multiplied by its one of `weight_masks`, if they are given.
         `precision` is that of the matrix products. May be called from several threads at
         once, each with streams of its own.
         """
@@ -71,12 +78,15 @@ class CharacterModel(nn.Module):
         after: ModelState = []
         with torch.autocast(ids.device.type, torch.bfloat16, enabled=precision == "bf16"):
             for number, before in enumerate(state):
+                layer = self.layer(number)
+                if weight_masks is not None:
+                    layer = layer._replace(w_hh=layer.w_hh * weight_masks[number])
                 x, last = recurrence.run(
                     self.settings.model,
                     self.settings.nonlinearity,
                     read,
                     before,
-                    self.layer(number),
+                    layer,
                     precision=precision,
                     memory=self._memories[number],
                 )
@@ -87,6 +97,20 @@ class CharacterModel(nn.Module):
                 read = x
             weight, bias = self.get_parameter("output.weight"), self.get_parameter("output.bias")
             return nn.functional.linear(x, weight, bias), after
+
+    def draw_weight_masks(self, weight_drop: float, generator: torch.Generator) -> list[Tensor]:
+        """For each layer's W_hh a mask (G·H, H): DropConnect, for all streams and steps alike.
+
+        A share `weight_drop` of it is 0, the rest 1 / (1 - weight_drop) (Wan et al. 2013; of
+        recurrent weights, Merity et al. 2018).
+        """
+        kept = 1.0 - weight_drop
+        return [
+            torch.empty_like(self.layer(number).w_hh, requires_grad=False)
+            .bernoulli_(kept, generator=generator)
+            .div_(kept)
+            for number in range(self.settings.layers)
+        ]
 
     def initialise(self, weight_init: str, forget_bias: float, seed: int) -> None:
         """Give every weight its first value, a function of the seed.
@@ -113,10 +137,11 @@ class CharacterModel(nn.Module):
                     inputs(gate, generator=generator)
                 for gate in layer.w_hh.chunk(GATES[self.settings.model]):
                     recurrent(gate, generator=generator)
-                layer.b_ih.zero_()
                 layer.b_hh.zero_()
-                if self.settings.model == "lstm":
-                    layer.b_ih.chunk(4)[1].fill_(forget_bias)
+                if layer.b_ih is not None:
+                    layer.b_ih.zero_()
+                    if self.settings.model == "lstm":
+                        layer.b_ih.chunk(4)[1].fill_(forget_bias)
             nn.init.xavier_uniform_(self.get_parameter("output.weight"), generator=generator)
             self.get_parameter("output.bias").zero_()
 

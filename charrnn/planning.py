@@ -14,6 +14,10 @@ DEFAULT_MINUTES = 10.0
 MOST_EPOCHS = 50.0
 """The budget where none is given: these minutes, or these epochs of a text read sooner."""
 
+LEARNING_RATES = {"adamw": 7e-3, "sgd": 4.0}
+WEIGHT_DECAYS = {"adamw": 0.1, "sgd": 2e-4}
+"""By optimizer; the matrices shrink by about the same share a step with either."""
+
 OPERATIONS_PER_SECOND = 4e10
 """About what a processor thread gets through while training; only choices rest on it."""
 
@@ -54,6 +58,9 @@ def plan(
             budget = Budget(epochs=MOST_EPOCHS)
     epochs = _expected_epochs(characters, budget, settings, batch_characters, threads)
     chosen.setdefault("dropout", _dropout(epochs))
+    optimizer = chosen.setdefault("optimizer", "adamw")
+    chosen.setdefault("learning_rate", LEARNING_RATES[optimizer])
+    chosen.setdefault("weight_decay", WEIGHT_DECAYS[optimizer])
     return Plan(settings, TrainingSettings(**chosen), budget)
 
 
@@ -103,8 +110,17 @@ def describe(chosen: Plan, corpus: Corpus) -> list[str]:
     names = ", ".join(text.path.name for text in corpus.texts)
     train, held_out = len(corpus.ids["train"]), len(corpus.ids["val"])
     size = f"{model.layers} x {model.hidden_size} {model.model}"
+    if model.model == "rnn":
+        size += f" ({model.nonlinearity})"
     epoch = windows_per_epoch(train, training.seq_length, training.batch_size)
-    where = f"dropout {training.dropout:g}, {training.precision} on {training.device}"
+    where = f"dropout {training.dropout:g}, "
+    if training.weight_drop:
+        where += f"weight drop {training.weight_drop:g}, "
+    if not training.carry:
+        where += "no state carried, "
+    if training.optimizer != "adamw":
+        where += f"{training.optimizer}, "
+    where += f"{training.precision} on {training.device}"
     if training.device == "cpu":
         where += f", {training.threads} thread{'s' if training.threads > 1 else ''}"
     return [
@@ -125,6 +141,12 @@ def explicit_command(paths: Sequence[Path], chosen: Plan, flags: Sequence[str]) 
     files = [f"./{path}" if str(path).startswith("-") else str(path) for path in paths]
     words = ["charrnn", "train", *files, *flags]
     values = to_json(chosen.model) | to_json(chosen.training) | chosen.budget.to_json()
+    if chosen.model.model != "rnn":
+        del values["nonlinearity"]
     for name, value in values.items():
-        words += [f"--{name.replace('_', '-')}", str(value)]
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", str(value)]
     return shlex.join(words)

@@ -37,7 +37,7 @@ class LayerWeights(NamedTuple):
     w_hh: Tensor
     """(G·H, H)"""
     b_ih: Tensor | None
-    """(G·H,); None for the cells that have one bias a gate"""
+    """(G·H,), or None for a model that torch.nn lacks"""
     b_hh: Tensor
     """(G·H,)"""
 
@@ -125,12 +125,13 @@ def run(
     ids, source = inputs if isinstance(inputs, Characters) else (None, inputs)
     cell = f"rnn-{nonlinearity}" if model == "rnn" else model
     memory = memory or LayerMemory(Memory(), Memory())
-    hidden, *last = cast(
-        "tuple[Tensor, ...]",
-        _Layer.apply(  # type: ignore[no-untyped-call]
-            cell, precision, memory, ids, source, w_ih, bias, w_hh, inside, *state
-        ),
-    )
+    with torch.autocast(w_hh.device.type, enabled=False):  # precisions are chosen here
+        hidden, *last = cast(
+            "tuple[Tensor, ...]",
+            _Layer.apply(  # type: ignore[no-untyped-call]
+                cell, precision, memory, ids, source, w_ih, bias, w_hh, inside, *state
+            ),
+        )
     return hidden, tuple(last)
 
 

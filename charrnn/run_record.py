@@ -12,8 +12,11 @@ from charrnn.files import write_json
 from charrnn.schedule import Schedule
 from charrnn.settings import ModelSettings, TrainingSettings, from_json, to_json
 
-RUN_FORMAT = 1
+RUN_FORMAT = 2
 """The version of run.json this program writes; it reads this one and all before it."""
+
+_NEW_IN_2 = {"carry": True, "optimizer": "adamw", "weight_drop": 0.0}
+"""Training's settings that format 1 does not name, as they were while it was written."""
 
 RUN_FILE = "run.json"
 
@@ -58,6 +61,8 @@ def read_run(run: Path) -> RunRecord | None:
         version = data.pop("format")
         if version > RUN_FORMAT:
             raise RunError(f"{path}: written by a newer charrnn", "install a newer charrnn")
+        if version == 1:
+            data["training"] = _NEW_IN_2 | data["training"]
         data["model"] = from_json(ModelSettings, data["model"])
         data["training"] = from_json(TrainingSettings, data["training"])
         data["schedule"] = from_json(Schedule, data["schedule"])
@@ -102,8 +107,12 @@ def check_same(
         if isinstance(was, list):
             was = " ".join(map(str, was))
         shown = "the corpus" if flag == "corpus" else f"--{flag.replace('_', '-')}"
+        begun = f"{'none' if was is None else was} for {shown}"
+        if isinstance(was, bool):
+            on, off = shown, shown.replace("--", "--no-", 1)
+            begun, shown = (on, off) if was else (off, on)
         raise UsageError(
-            f"{name} was begun with {'none' if was is None else was} for {shown}",
+            f"{name} was begun with {begun}",
             f"leave {shown} out to go on with it, or give another --name",
         )
 

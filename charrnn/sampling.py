@@ -30,8 +30,9 @@ class Sampler:
         self.settings = settings
         self.vocabulary = vocabulary
         self._step = step_of(settings.model, settings.nonlinearity)
+        none = np.zeros((), dtype=np.float32)  # the b_ih of a model that has none
         self._layers = [
-            [weights[f"recurrent.{kind}_l{layer}"] for kind in _KINDS]
+            [weights.get(f"recurrent.{kind}_l{layer}", none) for kind in _KINDS]
             for layer in range(settings.layers)
         ]
         w_ih, b_ih, _, _ = self._layers[0]

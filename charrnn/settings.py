@@ -7,11 +7,15 @@ from typing import Any, TypeVar, cast, get_origin
 
 from charrnn.errors import UsageError
 
-GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+GATES = {"rnn": 1, "lstm": 4, "gru": 3, "gru-reset-before": 3, "product": 2}
 """The models by name, and G, how many blocks of H rows each one's weights have."""
 
+BIASES = {"rnn": 2, "lstm": 2, "gru": 2, "gru-reset-before": 1, "product": 1}
+"""How many biases a gate has: torch.nn's models b_ih and b_hh, the others b_hh alone."""
+
 MODELS = tuple(GATES)
-NONLINEARITIES = ("tanh", "relu")
+NONLINEARITIES = ("tanh", "relu", "sigmoid")
+OPTIMIZERS = ("adamw", "sgd")
 WEIGHT_INITS = ("orthogonal", "xavier", "he", "normal")
 PRECISIONS = ("fp32", "bf16")
 DEVICES = ("cpu", "cuda", "mps")
@@ -47,7 +51,7 @@ class ModelSettings:
         """How many numbers the model learns, for V = `vocabulary_size` characters."""
         gates, hidden = GATES[self.model], self.hidden_size
         inputs = self.embedding_size + (self.layers - 1) * hidden  # summed over layers
-        recurrent = gates * hidden * (inputs + self.layers * (hidden + 2))
+        recurrent = gates * hidden * (inputs + self.layers * (hidden + BIASES[self.model]))
         return vocabulary_size * self.embedding_size + recurrent + vocabulary_size * (hidden + 1)
 
 
@@ -62,14 +66,20 @@ class TrainingSettings:
     """T, the characters a gradient reaches back through"""
     batch_size: int = 32
     """B, the streams of text read side by side"""
+    carry: bool = True
+    """whether a window begins with the state the one before it ended in; else with zeros"""
+    optimizer: str = "adamw"
+    """one of OPTIMIZERS"""
     learning_rate: float = 7e-3
-    """AdamW's step at its highest"""
+    """the optimizer's, at its highest"""
     weight_decay: float = 0.1
-    """AdamW's decoupled decay of the matrices, as a rate times the learning rate"""
+    """the decay of the matrices, decoupled, as a rate times the learning rate"""
     clip: float = 1.0
     """the gradient's largest norm; 0 leaves it alone"""
     dropout: float = 0.0
     """the share of each layer's outputs set to zero"""
+    weight_drop: float = 0.0
+    """the share of each layer's W_hh set to zero, other weights for each window"""
     weight_init: str = "orthogonal"
     """how recurrent weights begin, one of WEIGHT_INITS"""
     forget_bias: float = 1.0
@@ -89,10 +99,12 @@ class TrainingSettings:
         _check_types(self)
         _check_whole("--seq-length", self.seq_length, 1, 1_000_000)
         _check_whole("--batch-size", self.batch_size, 1, 1_000_000)
+        _check_choice("--optimizer", self.optimizer, OPTIMIZERS)
         _check_number("--learning-rate", self.learning_rate, above=0.0)
         _check_number("--weight-decay", self.weight_decay, least=0.0)
         _check_number("--clip", self.clip, least=0.0)
         _check_number("--dropout", self.dropout, least=0.0, below=1.0)
+        _check_number("--weight-drop", self.weight_drop, least=0.0, below=1.0)
         _check_choice("--weight-init", self.weight_init, WEIGHT_INITS)
         _check_number("--forget-bias", self.forget_bias)
         _check_whole("--seed", self.seed, 0, 2**63 - 1)
@@ -157,11 +169,22 @@ def from_json(kind: Callable[..., Settings], data: object) -> Settings:
         raise UsageError("a number is larger than any that can be computed with") from None
 
 
+def check_nonlinearity(model: str, nonlinearity: str | None) -> None:
+    """Raise UsageError where a nonlinearity is given for a model that has none to choose."""
+    if nonlinearity is not None and model != "rnn":
+        raise UsageError(
+            f"--nonlinearity {nonlinearity}: of the rnn alone, and the model is {model}",
+            "leave it out, or give --model rnn",
+        )
+
+
 def _check_types(settings: Any) -> None:
     for field in fields(settings):
         value = getattr(settings, field.name)
         accepted = (int, float) if field.type is float else get_origin(field.type) or field.type
-        if isinstance(value, bool) or not isinstance(value, cast(Any, accepted)):
+        # To Python, True is a whole number.
+        stray = isinstance(value, bool) and field.type is not bool
+        if stray or not isinstance(value, cast(Any, accepted)):
             raise UsageError(f"{field.name} {value!r}: not of the right type")
 
 

@@ -1,7 +1,7 @@
 """Training: one state, one step, and the loop, which tells what happens and draws nothing.
 
-Everything that decides the next step is in `TrainingState`; batches and dropout follow
-from (seed, step). So a run that is stopped and resumed ends where it would have ended.
+Everything that decides the next step is in `TrainingState`; batches and what is dropped
+follow from (seed, step). So a run that is stopped and resumed ends where it would have ended.
 """
 
 import contextlib
@@ -110,20 +110,24 @@ def take_step(
         seed=settings.seed,
         step=state.step,
     )
-    if read.first:
+    if read.first or not settings.carry:
         state.carried = state.model.start(settings.batch_size)
 
-    def generator(stream: int) -> torch.Generator:
-        seed = derive(settings.seed, f"dropout from stream {stream}", state.step)
+    def generator(purpose: str) -> torch.Generator:
+        seed = derive(settings.seed, purpose, state.step)
         return torch.Generator(settings.device).manual_seed(seed)
 
+    masks = None
+    if settings.weight_drop:
+        masks = state.model.draw_weight_masks(settings.weight_drop, generator("weight-drop"))
     loss, after = take_gradient(
         state.model,
         torch.from_numpy(read.inputs).to(settings.device),
         torch.from_numpy(read.targets).to(settings.device),
         state.carried,
         dropout=settings.dropout,
-        generator=generator,
+        generator=lambda stream: generator(f"dropout from stream {stream}"),
+        weight_masks=masks,
         precision=settings.precision,
         workers=workers,
     )

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from charrnn import checkpoints
 from charrnn.checkpoints import Checkpoint, ModelRecord
+from charrnn.errors import CheckpointError
 from charrnn.model import CharacterModel, ModelState
 from charrnn.sealed import Tensors
 from charrnn.seeds import derive
@@ -43,7 +45,7 @@ class TrainingState:
     """Everything that decides the next step."""
 
     model: CharacterModel
-    optimizer: torch.optim.AdamW
+    optimizer: torch.optim.Optimizer
     carried: ModelState
     """the streams' states, float32, each (B, H)"""
     step: int
@@ -84,22 +86,32 @@ def restored_state(
     resume: tuple[Tensors, dict[str, Any]],
     settings: TrainingSettings,
 ) -> TrainingState:
-    """The state that `save` wrote."""
+    """The state that `save` wrote.
+
+    Raises CheckpointError where the resume file holds no state of these settings.
+    """
     record, weights = checkpoint
     tensors, numbers = resume
+
+    def taken(name: str, like: torch.Tensor) -> torch.Tensor:
+        found = tensors.get(name)
+        if found is None or found.shape != like.shape or found.dtype != np.float32:
+            raise CheckpointError(
+                f"step {record.step}: its resume file has no {name} as run.json's settings need",
+                "--overwrite moves the run aside and starts afresh",
+            )
+        return torch.tensor(found, device=settings.device)
+
     state = fresh_state(record.settings, settings, len(record.vocabulary))
     state.model.load(weights)
-    for name, parameter in state.model.named_parameters():
+    moments = _moments(state.optimizer)
+    for name, parameter in state.model.named_parameters() if moments else ():
         state.optimizer.state[parameter] = {
             "step": torch.tensor(float(record.step), device=settings.device),
-            "exp_avg": torch.tensor(tensors[f"exp_avg.{name}"], device=settings.device),
-            "exp_avg_sq": torch.tensor(tensors[f"exp_avg_sq.{name}"], device=settings.device),
+            **{kind: taken(f"{kind}.{name}", parameter) for kind in moments},
         }
     state.carried = [
-        tuple(
-            torch.tensor(tensors[f"carried.{layer}.{part}"], device=settings.device)
-            for part in range(len(parts))
-        )
+        tuple(taken(f"carried.{layer}.{part}", like) for part, like in enumerate(parts))
         for layer, parts in enumerate(state.carried)
     ]
     state.step = record.step
@@ -114,7 +126,7 @@ def save(state: TrainingState, run: Path, record: ModelRecord) -> ModelRecord:
     """Write the state as a checkpoint; raises DiskFullError or RunError."""
     tensors: dict[str, NDArray[Any]] = {}
     for name, parameter in state.model.named_parameters():
-        for kind in "exp_avg", "exp_avg_sq":
+        for kind in _moments(state.optimizer):
             moment = state.optimizer.state[parameter][kind]
             tensors[f"{kind}.{name}"] = moment.cpu().numpy()
     for layer, parts in enumerate(state.carried):
@@ -131,12 +143,22 @@ def save(state: TrainingState, run: Path, record: ModelRecord) -> ModelRecord:
     )
 
 
-def _optimizer(model: CharacterModel, settings: TrainingSettings) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019), which decays the matrices and leaves the biases."""
+def _moments(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
+    """What an optimizer remembers of each weight, by torch's names; plain SGD nothing."""
+    return ("exp_avg", "exp_avg_sq") if isinstance(optimizer, torch.optim.AdamW) else ()
+
+
+def _optimizer(model: CharacterModel, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019) or plain gradient descent, without momentum.
+
+    The matrices decay, by the same rule for both, and the biases do not.
+    """
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim == 1]
     groups = [
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=settings.learning_rate)
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=BETAS, fused=True)

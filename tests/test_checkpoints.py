@@ -121,6 +121,15 @@ def test_what_is_written_is_read_back(model, tmp_path):
     np.testing.assert_array_equal(tensors["carried.0.0"], RESUME["carried.0.0"])
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_that_torch_nn_lacks_has_one_bias_a_gate(model):
+    shapes = expected_shapes(ModelSettings(model, "tanh", 3, 4, 2), 9)
+    biases = {name: shape for name, shape in shapes.items() if ".bias_" in name}
+    rows = {"rnn": 4, "lstm": 16, "gru": 12, "gru-reset-before": 12, "product": 8}[model]
+    kinds = ("hh",) if model in ("gru-reset-before", "product") else ("ih", "hh")
+    assert biases == {f"recurrent.bias_{k}_l{n}": (rows,) for n in range(2) for k in kinds}
+
+
 def test_the_names_of_the_two_files(tmp_path):
     assert model_path(tmp_path, 1_200) == tmp_path / "step-00001200.safetensors"
     assert resume_path(tmp_path / "step-00001200.safetensors") == (

@@ -91,7 +91,7 @@ def naive_losses(network, ids, start):
         x = weights["embedding.weight"][before]
         for layer in range(network.settings.layers):
             w_ih, b_ih, w_hh, b_hh = (
-                weights[f"recurrent.{kind}_l{layer}"]
+                weights.get(f"recurrent.{kind}_l{layer}", 0.0)
                 for kind in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
             )
             state[layer] = step(w_ih @ x + b_ih, state[layer], w_hh, b_hh)

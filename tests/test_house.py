@@ -15,7 +15,7 @@ HOUSE = Path(charrnn.__file__).parent
 ROWS = (
     ("",),  # the package itself: its version
     ("errors",),
-    ("seeds", "settings", "schedule", "files"),
+    ("seeds", "settings", "schedule", "files", "arrays"),
     ("texts", "tokenizer", "cells"),
     ("corpus",),
     ("sealed",),
@@ -39,6 +39,7 @@ ROWS = (
     ("dashboard",),
     ("signals",),
     ("commands", "commands.options"),
+    ("commands.train_options",),
     (
         "commands.checkpoints",
         "commands.corpus",

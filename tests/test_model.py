@@ -16,6 +16,8 @@ from charrnn.settings import GATES, MODELS, NONLINEARITIES, ModelSettings
 V = 7
 CELLS = [(m, n) for m in MODELS for n in (NONLINEARITIES if m == "rnn" else ("tanh",))]
 
+IN_TORCH_NN = [("rnn", "tanh"), ("rnn", "relu"), ("lstm", "tanh"), ("gru", "tanh")]
+
 each_model = pytest.mark.parametrize("model", MODELS)
 
 
@@ -34,7 +36,7 @@ def some_ids(time, batch, seed=0):
 
 
 @pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize(("model", "nonlinearity"), CELLS)
+@pytest.mark.parametrize(("model", "nonlinearity"), IN_TORCH_NN)
 def test_exported_weights_give_the_same_logits_in_torch_nn(model, nonlinearity, layers):
     ours = small(model, nonlinearity, layers=layers)
     exported = {name: torch.from_numpy(array) for name, array in ours.arrays().items()}
@@ -57,12 +59,12 @@ def test_exported_weights_give_the_same_logits_in_torch_nn(model, nonlinearity, 
     last = last if model == "lstm" else (last,)
     for number, layer in enumerate(after):
         for found, wanted in zip(layer, last, strict=True):
-            torch.testing.assert_close(found, wanted[number], rtol=0, atol=1e-5)
+            torch.testing.assert_close(found, wanted[number], rtol=1e-5, atol=1e-5)
 
 
-@each_model
-def test_logits_do_not_depend_on_where_a_text_is_cut(model):
-    network, ids = small(model), some_ids(20, 3)
+@pytest.mark.parametrize(("model", "nonlinearity"), CELLS)
+def test_logits_do_not_depend_on_where_a_text_is_cut(model, nonlinearity):
+    network, ids = small(model, nonlinearity), some_ids(20, 3)
     with torch.inference_mode():
         whole, _ = network(ids, network.start(3))
         first, state = network(ids[:7], network.start(3))
@@ -192,7 +194,8 @@ def test_biases_begin_at_zero_but_for_the_forget_gates(model, forget_bias):
         if model == "lstm":
             wanted[4:8] = forget_bias
         # torch.nn has two biases a gate, which are added: only their sum must be right.
-        assert torch.equal(layer.b_ih + layer.b_hh, wanted)
+        found = layer.b_hh if layer.b_ih is None else layer.b_ih + layer.b_hh
+        assert torch.equal(found, wanted)
     assert not network.get_parameter("output.bias").any()
 
 

@@ -18,6 +18,7 @@ from charrnn.settings import (
     DEVICES,
     MODELS,
     NONLINEARITIES,
+    OPTIMIZERS,
     PRECISIONS,
     WEIGHT_INITS,
     ModelSettings,
@@ -108,27 +109,42 @@ def test_a_text_too_short_for_any_plan_is_planned_without_an_accident(
     assert (training.seq_length, training.batch_size) == (1, 1)
 
 
+def test_each_optimizer_gets_a_learning_rate_and_a_decay_of_its_own() -> None:
+    adamw, sgd = (chosen(10_000, optimizer=name).training for name in OPTIMIZERS)
+    assert (adamw.optimizer, sgd.optimizer) == ("adamw", "sgd")
+    assert chosen(10_000).training == adamw
+    assert sgd.learning_rate > 100 * adamw.learning_rate
+    # What a step takes off the matrices is about the same.
+    shares = [t.learning_rate * t.weight_decay for t in (adamw, sgd)]
+    assert shares[0] == pytest.approx(shares[1], rel=0.5)
+    given = chosen(10_000, optimizer="sgd", learning_rate=0.5, weight_decay=0.0).training
+    assert (given.learning_rate, given.weight_decay) == (0.5, 0.0)
+
+
 # What is given
 
+sizes = {
+    "embedding_size": st.integers(1, 4_000),
+    "hidden_size": st.integers(1, 4_000),
+    "layers": st.integers(1, 10),
+}
 models = st.fixed_dictionaries(
-    {},
-    optional={
-        "model": st.sampled_from(MODELS),
-        "nonlinearity": st.sampled_from(NONLINEARITIES),
-        "embedding_size": st.integers(1, 4_000),
-        "hidden_size": st.integers(1, 4_000),
-        "layers": st.integers(1, 10),
-    },
+    {}, optional=sizes | {"model": st.sampled_from(MODELS)}
+) | st.fixed_dictionaries(
+    {"model": st.just("rnn"), "nonlinearity": st.sampled_from(NONLINEARITIES)}, optional=sizes
 )
 trainings = st.fixed_dictionaries(
     {},
     optional={
         "seq_length": st.integers(1, 5_000),
         "batch_size": st.integers(1, 5_000),
+        "carry": st.booleans(),
+        "optimizer": st.sampled_from(OPTIMIZERS),
         "learning_rate": st.floats(0, 1, exclude_min=True),
         "weight_decay": st.floats(0, 1),
         "clip": st.floats(0, 1e6),
         "dropout": st.floats(0, 1, exclude_max=True),
+        "weight_drop": st.floats(0, 1, exclude_max=True),
         "weight_init": st.sampled_from(WEIGHT_INITS),
         "forget_bias": st.floats(-1e6, 1e6),
         "seed": st.integers(0, 2**63 - 1),
@@ -190,8 +206,11 @@ def parsed(command: str) -> dict[str, Any]:
 
 def planned(values: dict[str, Any]) -> Plan:
     """The plan that parsed values are, none of them chosen by anyone else."""
+    model = {name: values[name] for name in to_json(ModelSettings())}
+    if model["model"] != "rnn":
+        assert model.pop("nonlinearity") is None
     return Plan(
-        ModelSettings(**{name: values[name] for name in to_json(ModelSettings())}),
+        ModelSettings(**model),
         TrainingSettings(**{name: values[name] for name in to_json(TrainingSettings())}),
         Budget(values["epochs"], values["steps"], values["minutes"]),
     )
@@ -224,11 +243,19 @@ def test_the_explicit_command_survives_a_file_that_is_called_like_a_flag() -> No
     assert not values["dry_run"]
 
 
-def test_the_explicit_command_leaves_no_setting_out() -> None:
-    made = chosen(10_000)
+@pytest.mark.parametrize("model", MODELS)
+def test_the_explicit_command_leaves_no_setting_out(model: str) -> None:
+    made = plan(characters=10_000, budget=None, model={"model": model}, training={})
     flags = {word for word in shlex.split(explicit_command([], made, [])) if word[:2] == "--"}
-    names = [*to_json(made.model), *to_json(made.training), *made.budget.to_json()]
+    names = {*to_json(made.model), *to_json(made.training), *made.budget.to_json()}
+    names -= set() if model == "rnn" else {"nonlinearity"}  # refused where there is none
     assert flags == {f"--{name.replace('_', '-')}" for name in names}
+
+
+def test_the_explicit_command_says_which_way_a_switch_stands() -> None:
+    for carry, flag in (True, "--carry"), (False, "--no-carry"):
+        words = shlex.split(explicit_command([], chosen(10_000, carry=carry), []))
+        assert {"--carry", "--no-carry"} & set(words) == {flag}
 
 
 # The description
@@ -252,3 +279,19 @@ def test_a_plan_is_described_in_three_lines_with_true_numbers(
     sizes = made.training.seq_length, made.training.batch_size
     assert f"{windows_per_epoch(train, *sizes):,} steps" in training
     assert {str(size) for size in sizes} <= set(training.replace(",", " ").split())
+
+
+def test_a_plan_says_what_is_unusual_about_it(english_file: Path) -> None:
+    corpus = read_corpus([english_file])
+    usual = " ".join(describe(chosen(10_000), corpus))
+    unusual = {"optimizer": "sgd", "weight_drop": 0.25, "carry": False}
+    made = plan(
+        characters=10_000,
+        budget=None,
+        model={"model": "rnn", "nonlinearity": "sigmoid"},
+        training=unusual,
+    )
+    lines = " ".join(describe(made, corpus))
+    for part in "rnn (sigmoid)", "sgd", "weight drop 0.25", "no state carried":
+        assert part in lines
+        assert part not in usual

@@ -5,11 +5,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from charrnn import cells, recurrence
 from charrnn.recurrence import LayerWeights
 from charrnn.sampling import Sampler
-from charrnn.settings import GATES, MODELS, NONLINEARITIES, ModelSettings
+from charrnn.settings import BIASES, GATES, MODELS, NONLINEARITIES, ModelSettings
 from charrnn.tokenizer import Vocabulary
 
 CELLS = [(m, n) for m in MODELS for n in (NONLINEARITIES if m == "rnn" else ("tanh",))]
@@ -22,18 +23,26 @@ def by_the_definition(model, nonlinearity, inputs, states, layers):
     for weights, state in zip(layers, states, strict=True):
         hidden = []
         for moment in inputs:
-            state = step(moment @ weights.w_ih.T + weights.b_ih, state, weights.w_hh, weights.b_hh)
+            x = moment @ weights.w_ih.T
+            x = x if weights.b_ih is None else x + weights.b_ih
+            state = step(x, state, weights.w_hh, weights.b_hh)
             hidden.append(state[0])
         inputs = np.stack(hidden) if isinstance(hidden[0], np.ndarray) else torch.stack(hidden)
         after.append(state)
     return inputs, after
 
 
+def as_tensors(weights, requires_grad=False):
+    return LayerWeights(
+        *(w if w is None else torch.tensor(w, requires_grad=requires_grad) for w in weights)
+    )
+
+
 def by_recurrence_run(model, nonlinearity, inputs, states, layers):
     x, after = torch.from_numpy(inputs), []
     with torch.inference_mode():
         for weights, state in zip(layers, states, strict=True):
-            tensors = LayerWeights(*map(torch.from_numpy, weights))
+            tensors = as_tensors(weights)
             first = tuple(map(torch.from_numpy, state))
             x, last = recurrence.run(model, nonlinearity, x, first, tensors)
             after.append(tuple(part.numpy() for part in last))
@@ -42,7 +51,7 @@ def by_recurrence_run(model, nonlinearity, inputs, states, layers):
 
 def by_recurrence_run_for_training(model, nonlinearity, inputs, states, layers):
     """The same where a gradient is wanted: another kernel, on some processors."""
-    leaves = [LayerWeights(*(torch.from_numpy(w).requires_grad_() for w in ws)) for ws in layers]
+    leaves = [as_tensors(weights, requires_grad=True) for weights in layers]
     x, after = torch.from_numpy(inputs), []
     for weights, state in zip(leaves, states, strict=True):
         first = tuple(map(torch.from_numpy, state))
@@ -61,9 +70,10 @@ def by_sampler_read(model, nonlinearity, inputs, states, layers):
         weights |= {
             f"recurrent.weight_ih_l{number}": layer.w_ih,
             f"recurrent.weight_hh_l{number}": layer.w_hh,
-            f"recurrent.bias_ih_l{number}": layer.b_ih,
             f"recurrent.bias_hh_l{number}": layer.b_hh,
         }
+        if layer.b_ih is not None:
+            weights[f"recurrent.bias_ih_l{number}"] = layer.b_ih
     weights["output.weight"] = np.zeros((time * batch, hidden), dtype=inputs.dtype)
     weights["output.bias"] = np.zeros(time * batch, dtype=inputs.dtype)
     vocabulary = Vocabulary("".join(chr(0x4E00 + i) for i in range(time * batch)))
@@ -96,14 +106,13 @@ def random_layers(model, embedding, hidden, layers, random, dtype):
     found = []
     for number in range(layers):
         inputs = hidden if number else embedding
-        found.append(
-            LayerWeights(
-                *(
-                    (random.normal(size=shape) / np.sqrt(shape[-1])).astype(dtype)
-                    for shape in ((rows, inputs), (rows, hidden), (rows,), (rows,))
-                )
+        drawn = LayerWeights(
+            *(
+                (random.normal(size=shape) / np.sqrt(shape[-1])).astype(dtype)
+                for shape in ((rows, inputs), (rows, hidden), (rows,), (rows,))
             )
         )
+        found.append(drawn if BIASES[model] == 2 else drawn._replace(b_ih=None))
     return found
 
 
@@ -157,9 +166,10 @@ def test_gradients_are_those_of_the_cell(model, nonlinearity, time, batch, hidde
     pull_state = [torch.from_numpy(random.normal(size=(batch, hidden))) for _ in state]
 
     def gradients(run):
-        leaves = [torch.tensor(a, requires_grad=True) for a in (inputs, *state, *weights)]
-        x, first, layer = leaves[0], tuple(leaves[1:-4]), LayerWeights(*leaves[-4:])
-        hidden_states, last = run(model, nonlinearity, x, first, layer)
+        x, *first = (torch.tensor(a, requires_grad=True) for a in (inputs, *state))
+        layer = as_tensors(weights, requires_grad=True)
+        leaves = [x, *first, *(w for w in layer if w is not None)]
+        hidden_states, last = run(model, nonlinearity, x, tuple(first), layer)
         value = (hidden_states * pull_hidden).sum()
         value = value + sum(
             (part * pull).sum() for part, pull in zip(last, pull_state, strict=True)
@@ -180,17 +190,18 @@ def test_gradients_are_those_of_the_cell_where_all_is_zero(model, nonlinearity):
     """Where relu has its kink: both take 0 there, as torch.nn does."""
     rows = GATES[model] * 2
     layer = LayerWeights(torch.zeros(rows, 3), torch.zeros(rows, 2), *torch.zeros(2, rows))
+    layer = layer if BIASES[model] == 2 else layer._replace(b_ih=None)
     state = tuple(torch.zeros(1, 2) for _ in range(cells.states(model)))
     step, found = cells.step_of(model, nonlinearity), []
     for by_definition in False, True:
         x = torch.zeros(1, 1, 3)
-        weights = LayerWeights(*(w.clone().requires_grad_() for w in layer))
+        weights = LayerWeights(*(w if w is None else w.clone().requires_grad_() for w in layer))
         if by_definition:
-            hidden = step(x[0] @ weights.w_ih.T + weights.b_ih, state, weights.w_hh, weights.b_hh)
-            hidden = hidden[0]
+            read = nn.functional.linear(x[0], weights.w_ih, weights.b_ih)
+            hidden = step(read, state, weights.w_hh, weights.b_hh)[0]
         else:
             hidden, _ = recurrence.run(model, nonlinearity, x, state, weights)
-        found.append(torch.autograd.grad(hidden.sum(), weights.b_ih)[0])
+        found.append(torch.autograd.grad(hidden.sum(), weights.b_hh)[0])
     torch.testing.assert_close(found[0], found[1])
 
 
@@ -198,7 +209,7 @@ def test_gradients_are_those_of_the_cell_where_all_is_zero(model, nonlinearity):
 def test_the_state_carries_a_sequence_over_a_cut(model, nonlinearity):
     random = np.random.default_rng(2)
     (weights,) = random_layers(model, 3, 4, 1, random, np.float64)
-    layer = LayerWeights(*map(torch.from_numpy, weights))
+    layer = as_tensors(weights)
     state = tuple(map(torch.from_numpy, random_states(model, 2, 4, 1, random, np.float64)[0]))
     inputs = torch.from_numpy(random.normal(size=(9, 2, 3)))
     whole, last = recurrence.run(model, nonlinearity, inputs, state, layer)

@@ -14,15 +14,18 @@ from hypothesis import strategies as st
 from charrnn import errors
 from charrnn.errors import CharrnnError, StoppedError, UsageError
 from charrnn.settings import (
+    BIASES,
     DEVICES,
     GATES,
     MODELS,
     NONLINEARITIES,
+    OPTIMIZERS,
     PRECISIONS,
     WEIGHT_INITS,
     ModelSettings,
     SamplingSettings,
     TrainingSettings,
+    check_nonlinearity,
     from_json,
     to_json,
 )
@@ -43,7 +46,10 @@ BAD_VALUES: dict[type, dict[str, list[Any]]] = {
         "learning_rate": [0.0, -1e-3, math.nan, math.inf],
         "weight_decay": [-0.1, math.nan, math.inf],
         "clip": [-1.0, math.nan, math.inf],
+        "carry": [],
+        "optimizer": ["", "adam"],
         "dropout": [-0.1, 1.0, 2.0, math.nan],
+        "weight_drop": [-0.1, 1.0, 2.0, math.nan],
         "weight_init": ["", "zeros"],
         "forget_bias": [math.nan, math.inf, -math.inf],
         "seed": [-1, 2**63],
@@ -77,7 +83,10 @@ EDGES: dict[type, dict[str, list[Any]]] = {
         "learning_rate": [1e-12, 1],
         "weight_decay": [0.0, 0],
         "clip": [0.0, 0],
+        "carry": [True, False],
+        "optimizer": [*OPTIMIZERS],
         "dropout": [0.0, 0.999],
+        "weight_drop": [0.0, 0.999],
         "weight_init": [*WEIGHT_INITS],
         "forget_bias": [-3.0, 0],
         "seed": [0, 2**63 - 1],
@@ -175,7 +184,10 @@ def test_the_defaults_survive_a_round_trip_through_json(kind: type) -> None:
     | st.builds(
         TrainingSettings,
         learning_rate=st.floats(0, exclude_min=True, allow_infinity=False),
+        carry=st.booleans(),
+        optimizer=st.sampled_from(OPTIMIZERS),
         dropout=st.floats(0, 1, exclude_max=True),
+        weight_drop=st.floats(0, 1, exclude_max=True),
         forget_bias=st.floats(allow_nan=False, allow_infinity=False),
         weight_init=st.sampled_from(WEIGHT_INITS),
         seed=st.integers(0, 2**63 - 1),
@@ -221,8 +233,9 @@ def test_a_name_too_few_is_refused(kind: type) -> None:
     ],
 )
 def test_a_value_of_another_type_is_refused_by_its_name(kind: type, name: str) -> None:
-    textual = isinstance(getattr(kind(), name), (str, tuple))
-    for value in (None, True, {}, 3 if textual else "3"):
+    default = getattr(kind(), name)
+    textual = isinstance(default, (str, tuple))
+    for value in (None, 1 if isinstance(default, bool) else True, {}, 3 if textual else "3"):
         with pytest.raises(UsageError, match=name.replace("_", "[_-]")):
             from_json(kind, to_json(kind()) | {name: value})
 
@@ -249,15 +262,35 @@ def test_a_number_larger_than_any_float_is_refused() -> None:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("layers", [1, 3])
 def test_parameters_are_those_that_torch_would_have(model: str, layers: int) -> None:
-    """Counted weight by weight: per layer W_ih, W_hh and two biases, each of G blocks."""
+    """Counted weight by weight: per layer W_ih, W_hh and its biases, each of G blocks."""
     made = ModelSettings(model=model, embedding_size=5, hidden_size=7, layers=layers)
-    gates = {"rnn": 1, "gru": 3, "lstm": 4}[model]
-    assert GATES[model] == gates
+    gates, biases = {
+        "rnn": (1, 2),
+        "gru": (3, 2),
+        "lstm": (4, 2),
+        "gru-reset-before": (3, 1),
+        "product": (2, 1),
+    }[model]
+    assert (GATES[model], BIASES[model]) == (gates, biases)
     count = 11 * 5 + 11 * 7 + 11  # the embedding, the output's weight and bias
     for layer in range(layers):
         inputs = 7 if layer else 5
-        count += gates * (7 * inputs + 7 * 7 + 7 + 7)
+        count += gates * (7 * inputs + 7 * 7 + biases * 7)
     assert made.parameters(11) == count
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+def test_a_nonlinearity_is_refused_where_there_is_none_to_choose(
+    model: str, nonlinearity: str
+) -> None:
+    check_nonlinearity(model, None)
+    if model == "rnn":
+        check_nonlinearity(model, nonlinearity)
+        return
+    with pytest.raises(UsageError, match=f"--nonlinearity {nonlinearity}: .*{model}") as caught:
+        check_nonlinearity(model, nonlinearity)
+    assert "--model rnn" in caught.value.hint
 
 
 # Errors

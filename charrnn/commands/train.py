@@ -4,14 +4,13 @@ import dataclasses
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from charrnn import console
-from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet, option
+from charrnn.commands import train_options as options
+from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet
 from charrnn.errors import StoppedError, UsageError
-from charrnn.settings import ModelSettings, TrainingSettings
+from charrnn.settings import ModelSettings, TrainingSettings, check_nonlinearity
 
 if TYPE_CHECKING:
     from charrnn.corpus import Corpus
@@ -23,104 +22,43 @@ if TYPE_CHECKING:
 SHORT_TEXT = 20_000
 """Characters below which a user is told not to expect much."""
 
-_MODEL, _TRAINING, _BUDGET = "Model", "Training", "How long (one of)"
-_HELD_OUT, _MACHINE, _RUN = "Held-out text", "Machine", "The run"
-
-Paths = list[Path]
-
 
 def train(
-    corpus: Annotated[
-        Paths | None, typer.Argument(help="Text files (UTF-8), read one after the other.")
-    ] = None,
-    model: Annotated[str | None, option("--model", "rnn, lstm or gru (default).", _MODEL)] = None,
-    hidden_size: Annotated[
-        int | None, option("--hidden-size", "Hidden units of a layer.", _MODEL)
-    ] = None,
-    layers: Annotated[
-        int | None, option("--layers", "Recurrent layers (default 2).", _MODEL)
-    ] = None,
-    embedding_size: Annotated[
-        int | None,
-        option("--embedding-size", "Numbers a character is read as (default 64).", _MODEL),
-    ] = None,
-    nonlinearity: Annotated[
-        str | None, option("--nonlinearity", "Of the rnn: tanh (default) or relu.", _MODEL)
-    ] = None,
-    minutes: Annotated[
-        float | None, option("--minutes", "Wall clock (default 10, or 50 epochs).", _BUDGET)
-    ] = None,
-    epochs: Annotated[float | None, option("--epochs", "Times the text is read.", _BUDGET)] = None,
-    steps: Annotated[int | None, option("--steps", "Batches.", _BUDGET)] = None,
-    seq_length: Annotated[
-        int | None, option("--seq-length", "Characters a gradient reaches back.", _TRAINING)
-    ] = None,
-    batch_size: Annotated[
-        int | None, option("--batch-size", "Streams of text read side by side.", _TRAINING)
-    ] = None,
-    learning_rate: Annotated[
-        float | None, option("--learning-rate", "The highest of the schedule.", _TRAINING)
-    ] = None,
-    dropout: Annotated[
-        float | None,
-        option("--dropout", "Share of outputs dropped (default: 0 to 0.3).", _TRAINING),
-    ] = None,
-    weight_decay: Annotated[
-        float | None, option("--weight-decay", "Decay of the matrices (default 0.1).", _TRAINING)
-    ] = None,
-    clip: Annotated[
-        float | None, option("--clip", "Largest gradient norm (default 1); 0: any.", _TRAINING)
-    ] = None,
-    weight_init: Annotated[
-        str | None,
-        option("--weight-init", "orthogonal (default), xavier, he or normal.", _TRAINING),
-    ] = None,
-    forget_bias: Annotated[
-        float | None, option("--forget-bias", "Of the lstm, at first (default 1).", _TRAINING)
-    ] = None,
-    seed: Annotated[
-        int | None, option("--seed", "All that is random follows from it (default 0).", _TRAINING)
-    ] = None,
-    val_frac: Annotated[
-        float | None, option("--val-frac", "Share off the end (default 0.1).", _HELD_OUT)
-    ] = None,
-    val_file: Annotated[
-        Path | None, option("--val-file", "A file held out instead.", _HELD_OUT)
-    ] = None,
-    test_frac: Annotated[
-        float | None, option("--test-frac", "Share kept for a last test (default 0).", _HELD_OUT)
-    ] = None,
-    test_file: Annotated[
-        Path | None, option("--test-file", "A file kept for it instead.", _HELD_OUT)
-    ] = None,
-    precision: Annotated[
-        str | None, option("--precision", "Of products: auto (default), fp32 or bf16.", _MACHINE)
-    ] = None,
-    device: Annotated[
-        str | None, option("--device", "auto (default), cpu, cuda or mps.", _MACHINE)
-    ] = None,
-    threads: Annotated[
-        int | None, option("--threads", "Default: the processors there are.", _MACHINE)
-    ] = None,
-    name: Annotated[
-        str | None, option("--name", "Default: the corpus and the model.", _RUN)
-    ] = None,
+    corpus: options.Corpus = None,
+    model: options.Model = None,
+    hidden_size: options.HiddenSize = None,
+    layers: options.Layers = None,
+    embedding_size: options.EmbeddingSize = None,
+    nonlinearity: options.Nonlinearity = None,
+    minutes: options.Minutes = None,
+    epochs: options.Epochs = None,
+    steps: options.Steps = None,
+    seq_length: options.SeqLength = None,
+    batch_size: options.BatchSize = None,
+    carry: options.Carry = None,
+    optimizer: options.Optimizer = None,
+    learning_rate: options.LearningRate = None,
+    weight_decay: options.WeightDecay = None,
+    clip: options.Clip = None,
+    dropout: options.Dropout = None,
+    weight_drop: options.WeightDrop = None,
+    weight_init: options.WeightInit = None,
+    forget_bias: options.ForgetBias = None,
+    seed: options.Seed = None,
+    val_frac: options.ValFrac = None,
+    val_file: options.ValFile = None,
+    test_frac: options.TestFrac = None,
+    test_file: options.TestFile = None,
+    precision: options.Precision = None,
+    device: options.Device = None,
+    threads: options.Threads = None,
+    name: options.Name = None,
     checkpoint_dir: CheckpointDir = CHECKPOINTS,
-    checkpoint_steps: Annotated[
-        int | None, option("--checkpoint-steps", "Steps between two checkpoints.", _RUN)
-    ] = None,
-    keep: Annotated[
-        int | None, option("--keep", "Checkpoints kept besides best and newest (default 1).", _RUN)
-    ] = None,
-    resume: Annotated[
-        bool, option("--resume", "Start the run, go on with it, or report it.", _RUN)
-    ] = False,
-    overwrite: Annotated[
-        bool, option("--overwrite", "Move a run of this name aside.", _RUN)
-    ] = False,
-    dry_run: Annotated[
-        bool, option("--dry-run", "Print the choice as one whole command and stop.", _RUN)
-    ] = False,
+    checkpoint_steps: options.CheckpointSteps = None,
+    keep: options.Keep = None,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -171,6 +109,7 @@ def train(
                 console.say(record.command)
                 return
         else:
+            check_nonlinearity(model or "gru", nonlinearity)
             text = _read(corpus or [], given)
             plan = _plan(text, budget, given, quiet)
             if dry_run:
