@@ -14,7 +14,7 @@ Corpus = Annotated[
     list[Path] | None, typer.Argument(help="Text files (UTF-8), read one after the other.")
 ]
 Model = Annotated[
-    str | None, option("--model", "rnn, lstm, gru (default), gru-reset-before or product.", _MODEL)
+    str | None, option("--model", "gru (default), lstm, rnn, gru-reset-before, product.", _MODEL)
 ]
 HiddenSize = Annotated[int | None, option("--hidden-size", "Hidden units of a layer.", _MODEL)]
 Layers = Annotated[int | None, option("--layers", "Recurrent layers (default 2).", _MODEL)]
