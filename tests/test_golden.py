@@ -85,6 +85,11 @@ def test_a_run_of_format_1_means_what_it_meant(early_run: Path) -> None:
         carry=True,
     )
     assert record.budget == {"steps": 12}
+    words = record.command.split()
+    assert words[:3] == ["charrnn", "train", str(early_run / "text.txt")]
+    assert words[words.index("--model") : words.index("--hidden-size")] == (
+        ["--model", "gru", "--embedding-size", "3"]  # and no nonlinearity, which is refused
+    )
 
 
 def test_a_run_of_format_1_is_gone_on_with(early_run: Path) -> None:

@@ -457,6 +457,10 @@ DAMAGED = {
     ),
     "one field more": change(more=1),
     "one field less": change(paths=None),
+    "command none": lambda values: json.dumps(values | {"command": None}),
+    "command none, as of format 1": lambda values: json.dumps(
+        values | {"command": None, "format": 1}
+    ),
     "paths a text": change(paths="hamlet.txt"),
 }
 

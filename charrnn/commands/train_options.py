@@ -50,11 +50,11 @@ Optimizer = Annotated[
 ]
 LearningRate = Annotated[
     float | None,
-    option("--learning-rate", "The highest of the schedule (default 0.007; sgd: 4).", _TRAINING),
+    option("--learning-rate", "The schedule's highest (default 0.007; sgd 4).", _TRAINING),
 ]
 WeightDecay = Annotated[
     float | None,
-    option("--weight-decay", "Decay of the matrices (default 0.1; sgd: 0.0002).", _TRAINING),
+    option("--weight-decay", "Decay of the matrices (default 0.1; sgd 0.0002).", _TRAINING),
 ]
 Clip = Annotated[
     float | None, option("--clip", "Largest gradient norm (default 1); 0: any.", _TRAINING)
