@@ -188,10 +188,7 @@ class Dashboard(Display):
         from rich.text import Text
 
         settings = self._session.state.model.settings
-        title = (
-            f"{self._session.run.name}: {settings.layers} x {settings.hidden_size} "
-            f"{settings.model} on {self._session.corpus.texts[0].path.name}"
-        )
+        title = f"{self._session.run.name}: {settings} on {self._session.corpus.texts[0].path.name}"
         parts: list[RenderableType] = [Text(console.one_line(title), style="bold")]
         parts += [self._bars(), Text(), self._numbers()]
         if self._seen.sample:

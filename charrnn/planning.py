@@ -109,9 +109,6 @@ def describe(chosen: Plan, corpus: Corpus) -> list[str]:
     model, training = chosen.model, chosen.training
     names = ", ".join(text.path.name for text in corpus.texts)
     train, held_out = len(corpus.ids["train"]), len(corpus.ids["val"])
-    size = f"{model.layers} x {model.hidden_size} {model.model}"
-    if model.model == "rnn":
-        size += f" ({model.nonlinearity})"
     epoch = windows_per_epoch(train, training.seq_length, training.batch_size)
     where = f"dropout {training.dropout:g}, "
     if training.weight_drop:
@@ -125,7 +122,7 @@ def describe(chosen: Plan, corpus: Corpus) -> list[str]:
         where += f", {training.threads} thread{'s' if training.threads > 1 else ''}"
     return [
         f"corpus    {names}: {train:,} characters to train on, {held_out:,} held out",
-        f"model     {size}, {model.parameters(len(corpus.vocabulary)):,} parameters, "
+        f"model     {model}, {model.parameters(len(corpus.vocabulary)):,} parameters, "
         f"{len(corpus.vocabulary):,} characters known",
         f"training  {chosen.budget}, {epoch:,} steps of {training.batch_size} x "
         f"{training.seq_length} characters an epoch, {where}",

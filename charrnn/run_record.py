@@ -1,6 +1,7 @@
 """What run.json says of a run: enough to start it again, or to go on with it."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -61,8 +62,11 @@ def read_run(run: Path) -> RunRecord | None:
         version = data.pop("format")
         if version > RUN_FORMAT:
             raise RunError(f"{path}: written by a newer charrnn", "install a newer charrnn")
+        if not isinstance(data["command"], str):
+            raise TypeError("a command that is none")
         if version == 1:
             data["training"] = _NEW_IN_2 | data["training"]
+            data["command"] = _command_of_1(data["command"], data["model"]["model"])
         data["model"] = from_json(ModelSettings, data["model"])
         data["training"] = from_json(TrainingSettings, data["training"])
         data["schedule"] = from_json(Schedule, data["schedule"])
@@ -75,6 +79,15 @@ def read_run(run: Path) -> RunRecord | None:
         raise RunError(
             f"{path}: not readable as a run's record ({error})", "start it afresh with --overwrite"
         ) from None
+
+
+def _command_of_1(command: str, model: str) -> str:
+    """A command of format 1, which gave a --nonlinearity to models that have none to choose."""
+    words = shlex.split(command)
+    if model != "rnn" and "--nonlinearity" in words:
+        place = words.index("--nonlinearity")
+        del words[place : place + 2]
+    return shlex.join(words)
 
 
 def check_same(

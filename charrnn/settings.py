@@ -47,6 +47,10 @@ class ModelSettings:
         _check_whole("--hidden-size", self.hidden_size, 1, 65_536)
         _check_whole("--layers", self.layers, 1, 1_000)
 
+    def __str__(self) -> str:
+        kind = f"{self.model} ({self.nonlinearity})" if self.model == "rnn" else self.model
+        return f"{self.layers} x {self.hidden_size} {kind}"
+
     def parameters(self, vocabulary_size: int) -> int:
         """How many numbers the model learns, for V = `vocabulary_size` characters."""
         gates, hidden = GATES[self.model], self.hidden_size

@@ -1,17 +1,25 @@
 """Files of every format version that was ever written are read for good.
 
-`golden/` holds a checkpoint of format 1 as it came from `charrnn train`; when the format
-changes, its files stay and the new format's are added.
+`golden/` holds a checkpoint of format 1 as it came from `charrnn train`, and `golden/run-1`
+a run, stopped at step 7 of 12, whose run.json is of format 1; when a format changes, its
+files stay and the new format's are added.
 """
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from charrnn.checkpoints import read_checkpoint, read_resume
+from charrnn.run_record import RUN_FILE, RUN_FORMAT, RunRecord, read_run, write_record
+from charrnn.runs import model_files, step_of
 from charrnn.sampling import Sampler
+from charrnn.session import go_on
+from charrnn.settings import ModelSettings, TrainingSettings
+from charrnn.training import train
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -38,3 +46,64 @@ def test_its_resume_file_still_belongs_to_it() -> None:
     assert set(state) == {"reported", "evaluated", "seconds", "metrics_bytes"}
     assert tensors["carried.0.0"].shape == (8, 6)
     assert tensors["exp_avg.output.weight"].shape == tensors["exp_avg_sq.output.weight"].shape
+
+
+@pytest.fixture
+def early_run(tmp_path: Path) -> Path:
+    """The run of format 1, with its text where run.json says that it is."""
+    run = tmp_path / "run"
+    shutil.copytree(GOLDEN / "run-1", run)
+    text = (run / RUN_FILE).read_text(encoding="utf-8")
+    moved = text.replace("/home/someone/text.txt", str(run / "text.txt"))
+    (run / RUN_FILE).write_text(moved, encoding="utf-8")
+    return run
+
+
+def early_record(run: Path) -> RunRecord:
+    record = read_run(run)
+    assert record is not None
+    return record
+
+
+def test_a_run_of_format_1_means_what_it_meant(early_run: Path) -> None:
+    assert json.loads((early_run / RUN_FILE).read_text(encoding="utf-8"))["format"] == 1
+    record = early_record(early_run)
+    assert record.model == ModelSettings("gru", "tanh", 3, 4, 2)
+    assert record.training == TrainingSettings(
+        seq_length=6,
+        batch_size=4,
+        learning_rate=0.007,
+        weight_decay=0.1,
+        clip=1.0,
+        dropout=0.2,
+        seed=5,
+        threads=1,
+        keep=1,
+        # What format 1 does not name:
+        optimizer="adamw",
+        weight_drop=0.0,
+        carry=True,
+    )
+    assert record.budget == {"steps": 12}
+    words = record.command.split()
+    assert words[:3] == ["charrnn", "train", str(early_run / "text.txt")]
+    assert words[words.index("--model") : words.index("--hidden-size")] == (
+        ["--model", "gru", "--embedding-size", "3"]  # and no nonlinearity, which is refused
+    )
+
+
+def test_a_run_of_format_1_is_gone_on_with(early_run: Path) -> None:
+    record = early_record(early_run)
+    session = go_on(early_run, record, settings=record.training, skipped=pytest.fail)
+    assert session.state.step == 7
+    list(train(session.state, session.corpus, session.settings, session.schedule, early_run))
+    assert [step_of(path) for path in model_files(early_run)] == [10, 12]
+
+
+def test_what_is_written_of_it_is_the_latest_format(early_run: Path) -> None:
+    record = early_record(early_run)
+    changed = replace(record, training=replace(record.training, carry=False, optimizer="sgd"))
+    write_record(early_run, changed)
+    written = json.loads((early_run / RUN_FILE).read_text(encoding="utf-8"))
+    assert written["format"] == RUN_FORMAT
+    assert early_record(early_run) == changed

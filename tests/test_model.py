@@ -253,6 +253,42 @@ def test_dropout_falls_between_layers():
     assert not torch.equal(whole[1][0], dropped[1][0])
 
 
+# Weight-drop
+
+
+@each_model
+def test_weight_masks_are_drawn_from_their_generator_alone(model):
+    network = small(model, hidden=40)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    masks = network.draw_weight_masks(0.25, torch.Generator().manual_seed(5))
+    again = network.draw_weight_masks(0.25, torch.Generator().manual_seed(5))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert len(masks) == 2
+    assert not torch.equal(masks[0], masks[1])
+    for number, mask in enumerate(masks):
+        assert torch.equal(mask, again[number])
+        assert mask.shape == network.layer(number).w_hh.shape
+        assert not mask.requires_grad
+        torch.testing.assert_close(mask.unique(), torch.tensor([0.0, 1 / 0.75]))
+        assert float((mask > 0).float().mean()) == pytest.approx(0.75, abs=0.05)
+
+
+@each_model
+def test_a_masked_model_is_the_one_with_those_recurrent_weights(model):
+    network, masked, ids = small(model), small(model), some_ids(8, 3)
+    masks = network.draw_weight_masks(0.4, torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        for number, mask in enumerate(masks):
+            masked.layer(number).w_hh.mul_(mask)
+    with torch.inference_mode():
+        found, _ = network(ids, network.start(3), weight_masks=masks)
+        wanted, _ = masked(ids, masked.start(3))
+        whole, _ = network(ids, network.start(3))
+    assert torch.equal(found, wanted)
+    assert not torch.equal(found, whole)
+
+
 # Characters the vocabulary lacks
 
 

@@ -418,7 +418,7 @@ def test_a_run_s_record_is_read_back(tmp_path):
     assert read_run(tmp_path) is None
     write_record(tmp_path, RECORD)
     assert read_run(tmp_path) == RECORD
-    assert json.loads((tmp_path / RUN_FILE).read_text(encoding="utf-8"))["format"] == 1
+    assert json.loads((tmp_path / RUN_FILE).read_text(encoding="utf-8"))["format"] == 2
 
 
 def test_a_path_that_is_no_utf8_is_read_back(tmp_path):
@@ -446,6 +446,8 @@ DAMAGED = {
     "no model": change(model=None),
     "model unknown": change(model={"model": "transformer"}),
     "training of another kind": change(training={"seed": 1}),
+    "training of another kind, as of format 1": change(format=1, training={"seed": 1}),
+    "training a list, as of format 1": change(format=1, training=[]),
     "schedule of another kind": change(schedule={"steps": 1}),
     "schedule of texts": change(
         schedule={"steps": "a", "warmup_steps": 1, "checkpoint_steps": 1, "report_steps": 1}
@@ -455,6 +457,10 @@ DAMAGED = {
     ),
     "one field more": change(more=1),
     "one field less": change(paths=None),
+    "command none": lambda values: json.dumps(values | {"command": None}),
+    "command none, as of format 1": lambda values: json.dumps(
+        values | {"command": None, "format": 1}
+    ),
     "paths a text": change(paths="hamlet.txt"),
 }
 
@@ -472,7 +478,7 @@ def test_a_damaged_record_is_an_error_that_names_it(which, tmp_path):
 def test_a_record_of_a_newer_version_is_told(tmp_path):
     write_record(tmp_path, RECORD)
     path = tmp_path / RUN_FILE
-    path.write_text(change(format=2, something=1)(json.loads(path.read_text(encoding="utf-8"))))
+    path.write_text(change(format=3, something=1)(json.loads(path.read_text(encoding="utf-8"))))
     with pytest.raises(RunError, match="newer charrnn"):
         read_run(tmp_path)
 
@@ -497,6 +503,7 @@ def test_flags_that_a_run_was_begun_with_may_be_given_again(given):
     [
         ({"model": "gru"}, {}, "night was begun with lstm for --model"),
         ({"hidden_size": 99}, {}, "256 for --hidden-size"),
+        ({"carry": False}, {}, "night was begun with --carry"),
         ({"val_frac": 0.2}, {}, "0.1 for --val-frac"),
         ({"corpus": [Path("/texts/lear.txt")]}, {}, "hamlet.txt.* for the corpus"),
         ({"val_file": Path("/texts/lear.txt")}, {}, "macbeth.txt for --val-file"),
@@ -507,6 +514,16 @@ def test_flags_that_a_run_was_begun_with_may_be_given_again(given):
 def test_a_flag_that_contradicts_a_run_is_named(given, budget, message):
     with pytest.raises(UsageError, match=message):
         check_same("night", RECORD, given, budget)
+
+
+def test_a_switch_that_contradicts_a_run_is_named_as_it_was_given():
+    without = replace(RECORD, training=replace(RECORD.training, carry=False))
+    with pytest.raises(UsageError, match="begun with --no-carry") as caught:
+        check_same("night", without, {"carry": True}, {})
+    assert "leave --carry out" in caught.value.hint
+    with pytest.raises(UsageError, match="begun with --carry") as caught:
+        check_same("night", RECORD, {"carry": False}, {})
+    assert "leave --no-carry out" in caught.value.hint
 
 
 def test_a_held_out_file_that_a_run_was_begun_without_is_a_contradiction():

@@ -293,6 +293,11 @@ def test_a_nonlinearity_is_refused_where_there_is_none_to_choose(
     assert "--model rnn" in caught.value.hint
 
 
+def test_a_model_is_named_by_its_size_and_kind() -> None:
+    assert str(ModelSettings("gru", "tanh", hidden_size=24, layers=3)) == "3 x 24 gru"
+    assert str(ModelSettings("rnn", "relu", hidden_size=24, layers=1)) == "1 x 24 rnn (relu)"
+
+
 # Errors
 
 

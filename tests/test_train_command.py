@@ -5,6 +5,7 @@ A training process takes seconds to import torch, so runs are shared and only lo
 
 import fcntl
 import json
+import os
 import re
 import resource
 import shlex
@@ -300,6 +301,10 @@ def test_ctrl_c_on_a_terminal_ends_the_live_display(english_file: Path, tmp_path
     [
         (["--hidden-size", "48"], "--hidden-size"),
         (["--seed", "1"], "--seed"),
+        (["--no-carry"], "begun with --carry"),
+        (["--optimizer", "sgd"], "adamw for --optimizer"),
+        (["--weight-drop", "0.1"], "--weight-drop"),
+        (["--nonlinearity", "relu"], "--nonlinearity"),
         (["--steps", "41"], "--steps"),
         (["--minutes", "1"], "--minutes"),
         (["--val-frac", "0.2"], "--val-frac"),
@@ -471,6 +476,100 @@ def test_the_default_name_is_the_stem_and_the_model(plain: tuple[Run, str]) -> N
     assert plain[0].path.name == "it-s-café-gru"
 
 
+# Every model and option.
+
+OTHERS: dict[str, tuple[object, ...]] = {
+    "sigmoid": ("--model", "rnn", "--nonlinearity", "sigmoid", "--no-carry"),
+    "before": ("--model", "gru-reset-before", "--optimizer", "sgd"),
+    "product": (
+        *("--model", "product", "--weight-drop", 0.3, "--clip", 0, "--no-carry"),
+        *("--optimizer", "sgd", "--learning-rate", 0.5, "--layers", 2),
+    ),
+}
+"""By the run's name, flags of what no other test of these commands trains with."""
+
+ONE_AFTER_THE_OTHER = """
+import json, sys
+from charrnn.cli import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv[1:] = arguments
+    try:
+        main()
+    except SystemExit as ended:
+        assert not ended.code
+"""
+"""The command, several times in a process that imports torch once."""
+
+FEW = (*TINY, "--seed", 2, "--steps", 8, "--checkpoint-steps", 4, "--precision", "fp32", "-q")
+
+
+@pytest.fixture(scope="module")
+def others(english_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint directory with a run of each."""
+    directory = tmp_path_factory.mktemp("others")
+    lines = [
+        [str(word) for word in ("train", english_file, *FEW, *flags, "--name", name)]
+        for name, flags in OTHERS.items()
+    ]
+    command = [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(lines)]
+    environment = os.environ | {"CHARRNN_CHECKPOINTS": str(directory)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return directory
+
+
+def test_run_json_keeps_every_option(others: Path) -> None:
+    kept = {name: json.loads((others / name / "run.json").read_text()) for name in OTHERS}
+    assert {name: record["model"]["model"] for name, record in kept.items()} == {
+        "sigmoid": "rnn",
+        "before": "gru-reset-before",
+        "product": "product",
+    }
+    assert kept["sigmoid"]["model"]["nonlinearity"] == "sigmoid"
+    options = ("optimizer", "learning_rate", "weight_drop", "carry", "clip")
+    assert {name: [r["training"][o] for o in options] for name, r in kept.items()} == {
+        "sigmoid": ["adamw", 7e-3, 0.0, False, 1.0],
+        "before": ["sgd", 4.0, 0.0, True, 1.0],
+        "product": ["sgd", 0.5, 0.3, False, 0.0],
+    }
+
+
+def test_every_model_is_evaluated(others: Path) -> None:
+    done = charrnn("evaluate", *OTHERS, "--checkpoint-dir", others, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    scores = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(scores) == len(OTHERS)
+    for score, name in zip(scores, OTHERS, strict=True):
+        path = Path(score["checkpoint"])
+        assert path.parent.name == name
+        kept = read_checkpoint(path).record.nats_per_char
+        assert score["nats_per_char"] == pytest.approx(kept, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_model_is_sampled(name: str, others: Path) -> None:
+    command = ("sample", name, "--checkpoint-dir", others, "--length", 30, "--seed", 1)
+    done = charrnn(*command, "--prompt", "The ")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.removesuffix("\n")) in (29, 30)
+
+
+def test_every_option_is_gone_on_with(others: Path, english_file: Path, tmp_path: Path) -> None:
+    """A run with all of them, stopped in the midst of a window of steps, ends as if it was not."""
+    command = ("train", english_file, *FEW, *OTHERS["product"], "--name", "product")
+    moments: list[Moment] = [("charrnn.training.take_step", 6, signal.SIGINT)]
+    stopped = signalled(moments, *command, "--checkpoint-dir", tmp_path)
+    assert stopped.returncode == 130
+    done = charrnn("train", "--resume", "--name", "product", "--checkpoint-dir", tmp_path, "-q")
+    assert (done.returncode, done.stderr) == (0, "")
+    whole, broken = (
+        read_checkpoint(model_path(directory / "product", 8)) for directory in (others, tmp_path)
+    )
+    assert whole.record.scores == broken.record.scores
+    for weight, array in whole.weights.items():
+        assert array.tobytes() == broken.weights[weight].tobytes(), weight
+
+
 # The dry run.
 
 
@@ -479,13 +578,19 @@ def test_a_dry_run_prints_one_command_that_prints_itself(
 ) -> None:
     """Even for names that a shell and an option parser would take for something else."""
     shutil.copy(english_file, tmp_path / "-q $(x) 'é.txt")
-    flags = ("--epochs", 3, "--model", "rnn", "--checkpoint-dir", "else where", "--dry-run")
+    flags = ("--epochs", 3, "--model", "rnn", "--nonlinearity", "sigmoid", "--optimizer", "sgd")
+    flags += ("--weight-drop", 0.25, "--no-carry", "--checkpoint-dir", "else where", "--dry-run")
     first = charrnn("train", *flags, "--", "-q $(x) 'é.txt", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert len(first.stdout.splitlines()) == 1
     words = shlex.split(first.stdout)
     assert words[:2] == ["charrnn", "train"]
     assert words[words.index("--epochs") + 1] == "3.0"
+    assert words[words.index("--nonlinearity") + 1] == "sigmoid"
+    assert words[words.index("--optimizer") + 1] == "sgd"
+    assert words[words.index("--learning-rate") + 1] == "4.0"
+    assert words[words.index("--weight-drop") + 1] == "0.25"
+    assert "--no-carry" in words
     again = charrnn("train", "--dry-run", *words[2:], cwd=tmp_path)
     assert again.stdout == first.stdout
     assert words[words.index("--checkpoint-dir") + 1] == "else where"
@@ -566,6 +671,10 @@ def test_a_text_shorter_than_one_window_is_refused(english_file: Path, tmp_path:
         "--model transformer",
         "--device tpu",
         "--val-frac 1",
+        "--optimizer adam",
+        "--weight-drop 1",
+        "--nonlinearity relu",
+        "--nonlinearity tanh --model product",
     ],
 )
 def test_an_impossible_setting_is_refused_by_its_flag(

@@ -19,10 +19,11 @@ from charrnn.checkpoints import (
     read_resume,
 )
 from charrnn.corpus import Corpus, read_corpus, windows_per_epoch
-from charrnn.errors import DiskFullError, DivergenceError
+from charrnn.errors import CheckpointError, DiskFullError, DivergenceError
 from charrnn.metrics import METRICS_FILE, read_metrics
 from charrnn.schedule import Schedule
-from charrnn.settings import MODELS, ModelSettings, TrainingSettings
+from charrnn.seeds import derive
+from charrnn.settings import MODELS, OPTIMIZERS, ModelSettings, TrainingSettings
 from charrnn.training import Evaluated, Progressed, Reported, Saved, Stopped, take_step, train
 from charrnn.training_state import Mean, TrainingState, fresh_state, restored_state, save
 
@@ -31,10 +32,21 @@ SHORT = Schedule(steps=12, warmup_steps=3, checkpoint_steps=5, report_steps=2)
 
 CHOSEN = TrainingSettings(seq_length=6, batch_size=3, learning_rate=1e-2, seed=7, keep=1)
 
-CASES = [
-    *((model, dropout, "fp32") for model in MODELS for dropout in (0.0, 0.3)),
-    ("gru", 0.3, "bf16"),
-]
+CASES = {
+    **{
+        f"{model}-{dropout}": (model, {"dropout": dropout})
+        for model in MODELS
+        for dropout in (0.0, 0.3)
+    },
+    "gru-bf16": ("gru", {"dropout": 0.3, "precision": "bf16"}),
+    "sgd": ("gru", {"optimizer": "sgd", "learning_rate": 1.0}),
+    "weight-drop": ("lstm", {"weight_drop": 0.4, "dropout": 0.3}),
+    "no-carry": ("product", {"carry": False}),
+    "sigmoid": ("rnn-sigmoid", {"weight_drop": 0.2, "optimizer": "sgd", "carry": False}),
+}
+"""By name, a model and what is unlike CHOSEN; `rnn-sigmoid` is the rnn with that nonlinearity."""
+
+each_case = pytest.mark.parametrize("case", CASES)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +69,8 @@ class Sitting:
     ) -> None:
         run.mkdir(exist_ok=True)
         self.run, self.corpus, self.settings, self.schedule = run, corpus, settings, schedule
-        self.model = ModelSettings(model, "tanh", 4, 5, 2)
+        name, _, nonlinearity = (model, "", "tanh") if model in MODELS else model.rpartition("-")
+        self.model, self.name = ModelSettings(name, nonlinearity, 4, 5, 2), model
         self.state = self.from_disk()
 
     def from_disk(self) -> TrainingState:
@@ -108,12 +121,12 @@ def assert_same_end(ours: Sitting, theirs: Sitting) -> None:
 @pytest.fixture(scope="module")
 def uninterrupted(corpus, tmp_path_factory):
     """The run of a case that nothing disturbs, trained once."""
-    done: dict[tuple[str, float, str], Sitting] = {}
+    done: dict[str, Sitting] = {}
 
-    def run(model: str, dropout: float, precision: str) -> Sitting:
-        case = model, dropout, precision
+    def run(case: str) -> Sitting:
         if case not in done:
-            settings = replace(CHOSEN, dropout=dropout, precision=precision)
+            model, unlike = CASES[case]
+            settings = replace(CHOSEN, **unlike)
             done[case] = Sitting(tmp_path_factory.mktemp("whole"), corpus, model, settings)
             assert not isinstance(done[case].train()[-1], Stopped)
         return done[case]
@@ -123,7 +136,7 @@ def uninterrupted(corpus, tmp_path_factory):
 
 def again(whole: Sitting, run: Path) -> Sitting:
     """The same run from its beginning, elsewhere."""
-    return Sitting(run, whole.corpus, whole.model.model, whole.settings, whole.schedule)
+    return Sitting(run, whole.corpus, whole.name, whole.settings, whole.schedule)
 
 
 # Interruptions
@@ -133,18 +146,18 @@ def test_the_short_run_crosses_epochs_and_evaluates(corpus, uninterrupted):
     per_epoch = windows_per_epoch(len(corpus.ids["train"]), 6, 3)
     assert 2 * per_epoch < SHORT.steps
     assert per_epoch > 1
-    lines = uninterrupted("gru", 0.0, "fp32").metrics()
+    lines = uninterrupted("gru-0.0").metrics()
     assert [line["step"] for line in lines if line["kind"] == "evaluation"] == [5, 10, 12]
     assert [line["step"] for line in lines if line["kind"] == "report"] == [2, 4, 6, 8, 10, 12]
 
 
-@pytest.mark.parametrize(("model", "dropout", "precision"), CASES)
-def test_a_stop_at_any_moment_changes_nothing(model, dropout, precision, uninterrupted, tmp_path):
+@each_case
+def test_a_stop_at_any_moment_changes_nothing(case, uninterrupted, tmp_path):
     """`stop` is asked before the first step, after each, and within evaluations.
 
     So one that says so the n-th time it is asked, for every n, is a stop at every step.
     """
-    whole = uninterrupted(model, dropout, precision)
+    whole = uninterrupted(case)
     stopped_at = []
     for times in itertools.count():
         broken = again(whole, tmp_path / f"{times}")
@@ -162,7 +175,7 @@ def test_a_stop_at_any_moment_changes_nothing(model, dropout, precision, uninter
 @pytest.mark.parametrize("model", MODELS)
 def test_a_kill_at_any_step_changes_nothing(model, uninterrupted, tmp_path):
     """No stop, nothing saved: what the log holds beyond the checkpoint is taken back."""
-    whole = uninterrupted(model, 0.3, "fp32")
+    whole = uninterrupted(f"{model}-0.3")
     for step in range(1, 13):
         broken = again(whole, tmp_path / f"{step}")
         events = broken.events()
@@ -173,9 +186,9 @@ def test_a_kill_at_any_step_changes_nothing(model, uninterrupted, tmp_path):
         assert_same_end(broken, whole)
 
 
-@pytest.mark.parametrize(("model", "dropout", "precision"), CASES)
-def test_three_stops_in_a_chain_change_nothing(model, dropout, precision, uninterrupted, tmp_path):
-    whole = uninterrupted(model, dropout, precision)
+@each_case
+def test_three_stops_in_a_chain_change_nothing(case, uninterrupted, tmp_path):
+    whole = uninterrupted(case)
     broken = again(whole, tmp_path / "chain")
     steps = [broken.train(stop=asked(times))[-1].step for times in (3, 3, 4)]
     assert steps == [3, 5, 9]
@@ -185,7 +198,7 @@ def test_three_stops_in_a_chain_change_nothing(model, dropout, precision, uninte
 
 @pytest.mark.parametrize("keep", [0, 1])
 def test_stopping_after_every_single_step_changes_nothing(keep, uninterrupted, tmp_path):
-    whole = uninterrupted("lstm", 0.3, "fp32")
+    whole = uninterrupted("lstm-0.3")
     broken = again(whole, tmp_path / "slow")
     broken.settings = replace(broken.settings, keep=keep)
     sittings = 1
@@ -212,7 +225,7 @@ def test_a_stop_during_an_evaluation_saves_the_step_without_a_score(corpus, tmp_
 @pytest.mark.parametrize("model", MODELS)
 def test_a_full_disk_at_any_write_changes_nothing(model, uninterrupted, tmp_path, monkeypatch):
     """Each file's rename fails once: the run ends with an error and is gone on with."""
-    whole = uninterrupted(model, 0.3, "fp32")
+    whole = uninterrupted(f"{model}-0.3")
     replace_file = files.os.replace
     for failing in itertools.count(1):
         broken, counter = again(whole, tmp_path / f"{failing}"), itertools.count(1)
@@ -501,6 +514,57 @@ def test_dropout_is_drawn_anew_at_every_step(corpus):
     assert len(losses) == 5
 
 
+def test_without_carrying_every_window_begins_with_zeros(corpus):
+    """The loss of a step does not depend on the state before it."""
+    ids, losses = corpus.ids["train"], {}
+    for carry in True, False:
+        chosen = replace(CHOSEN, carry=carry)
+        for before in 0.0, 0.9:
+            state = fresh_state(
+                ModelSettings("lstm", "tanh", 4, 5, 1), chosen, len(corpus.vocabulary)
+            )
+            state.step = 1  # in the midst of an epoch
+            state.carried = [tuple(torch.full_like(part, before) for part in state.carried[0])]
+            losses[carry, before] = take_step(state, ids, chosen, 0.0)[0]
+    assert losses[False, 0.9] == losses[False, 0.0] == losses[True, 0.0] != losses[True, 0.9]
+
+
+def test_gradient_descent_goes_down_the_gradient(corpus):
+    """The learning rate times the clipped gradient, and nothing remembered of earlier ones."""
+    chosen = replace(CHOSEN, optimizer="sgd", weight_decay=0.0, clip=0.01)
+    state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), chosen, len(corpus.vocabulary))
+    for _ in range(3):
+        before = [p.detach().clone() for p in state.model.parameters()]
+        take_step(state, corpus.ids["train"], chosen, 0.5)
+        moved = [a - b for a, b in zip(state.model.parameters(), before, strict=True)]
+        norm = torch.cat([m.detach().flatten() for m in moved]).norm()
+        assert float(norm) == pytest.approx(0.5 * 0.01, rel=1e-3)
+
+
+def test_weights_are_dropped_anew_at_every_window(corpus):
+    chosen, ids = replace(CHOSEN, weight_drop=0.5), corpus.ids["train"][:19]  # one batch an epoch
+    state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), chosen, len(corpus.vocabulary))
+    losses = {take_step(state, ids, chosen, 0.0)[0] for _ in range(5)}
+    assert len(losses) == 5
+
+
+def test_a_dropped_weight_is_left_as_it_was(corpus):
+    """Without decay, gradient descent changes what was kept and nothing else of W_hh."""
+    chosen = replace(CHOSEN, weight_drop=0.5, optimizer="sgd", weight_decay=0.0)
+    state = fresh_state(ModelSettings("lstm", "tanh", 4, 5, 2), chosen, len(corpus.vocabulary))
+    state.step = 1
+    generator = torch.Generator().manual_seed(derive(chosen.seed, "weight-drop", 1))
+    masks = state.model.draw_weight_masks(0.5, generator)
+    state.carried = [tuple(torch.full_like(p, 0.5) for p in parts) for parts in state.carried]
+    before = state.model.arrays()
+    take_step(state, corpus.ids["train"], chosen, 1.0)
+    for layer, mask in enumerate(masks):
+        name = f"recurrent.weight_hh_l{layer}"
+        moved = state.model.arrays()[name] != before[name]
+        assert (moved == mask.numpy().astype(bool)).all()
+        assert 0.3 < moved.mean() < 0.7
+
+
 # Divergence
 
 
@@ -534,7 +598,7 @@ def test_a_gradient_that_is_no_number_changes_no_weight(bad, corpus):
 
 
 def test_a_run_that_diverges_keeps_its_earlier_checkpoint(corpus, uninterrupted, tmp_path):
-    whole = uninterrupted("gru", 0.0, "fp32")
+    whole = uninterrupted("gru-0.0")
     broken = again(whole, tmp_path)
     with contextlib.closing(broken.events()) as events, pytest.raises(DivergenceError):
         for event in events:
@@ -563,16 +627,16 @@ def test_a_score_that_is_no_number_is_not_saved(corpus, tmp_path):
 DROPPING = replace(CHOSEN, dropout=0.2)
 
 
-def trained_for(steps, model, corpus):
-    state = fresh_state(ModelSettings(model, "tanh", 4, 5, 2), DROPPING, len(corpus.vocabulary))
+def trained_for(steps, model, corpus, chosen=DROPPING):
+    state = fresh_state(ModelSettings(model, "tanh", 4, 5, 2), chosen, len(corpus.vocabulary))
     for _ in range(steps):
-        loss, _ = take_step(state, corpus.ids["train"], DROPPING, 1e-2)
+        loss, _ = take_step(state, corpus.ids["train"], chosen, 1e-2)
         state.reported.add(loss)
         state.evaluated.add(loss)
     return state
 
 
-def saved_and_restored(state, corpus, run: Path):
+def saved_and_restored(state, corpus, run: Path, chosen=DROPPING):
     record = ModelRecord(
         state.model.settings, corpus.vocabulary, state.step, {}, corpus.record(), ""
     )
@@ -580,7 +644,7 @@ def saved_and_restored(state, corpus, run: Path):
     checkpoint = read_checkpoint(model_path(run, state.step))
     assert checkpoint.record == written
     resume = read_resume(model_path(run, state.step), checkpoint.record)
-    return restored_state(checkpoint, resume, DROPPING)
+    return restored_state(checkpoint, resume, chosen)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -608,6 +672,30 @@ def test_a_saved_state_comes_back_the_same(model, corpus, tmp_path):
     assert (back.step, back.seconds, back.metrics_bytes) == (4, 12.34567890123, 321)
     assert back.reported == state.reported
     assert back.evaluated == state.evaluated
+
+
+def test_plain_gradient_descent_keeps_nothing_of_the_weights(corpus, tmp_path):
+    chosen = replace(DROPPING, optimizer="sgd")
+    saved_and_restored(trained_for(3, "gru", corpus, chosen), corpus, tmp_path, chosen)
+    tensors, _ = read_resume(
+        model_path(tmp_path, 3), read_checkpoint(model_path(tmp_path, 3)).record
+    )
+    assert set(tensors) == {"carried.0.0", "carried.1.0"}
+
+
+@pytest.mark.parametrize(
+    ("saved", "wanted", "lacking"),
+    [
+        ({"optimizer": "sgd"}, {}, "exp_avg.embedding.weight"),
+        ({}, {"batch_size": 4}, "carried.0.0"),
+    ],
+)
+def test_a_resume_file_of_other_settings_is_refused(saved, wanted, lacking, corpus, tmp_path):
+    """As when run.json was edited: an error that says which, and no accident later."""
+    state = trained_for(2, "gru", corpus, replace(DROPPING, **saved))
+    with pytest.raises(CheckpointError, match=rf"step 2.*{lacking}") as caught:
+        saved_and_restored(state, corpus, tmp_path, replace(DROPPING, **wanted))
+    assert "--overwrite" in caught.value.hint
 
 
 def test_a_restored_state_is_no_view_of_the_file(corpus, tmp_path):
@@ -641,10 +729,11 @@ def test_the_seed_that_the_weights_begin_with_is_the_run_s(corpus):
     assert (first["output.weight"] != second["output.weight"]).any()
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("weight_decay", [0.0, 0.5])
-def test_decay_falls_on_matrices_alone(weight_decay):
-    """With a gradient of zero AdamW changes a weight by its decay and nothing else."""
-    chosen = TrainingSettings(weight_decay=weight_decay, learning_rate=0.1)
+def test_decay_falls_on_matrices_alone(weight_decay, optimizer):
+    """With a gradient of zero an optimizer changes a weight by its decay and nothing else."""
+    chosen = TrainingSettings(weight_decay=weight_decay, learning_rate=0.1, optimizer=optimizer)
     state = fresh_state(ModelSettings("lstm", "tanh", 4, 5, 1), chosen, 9)
     before = {n: p.detach().clone() for n, p in state.model.named_parameters()}
     for parameter in state.model.parameters():

@@ -150,7 +150,7 @@ def show(
     settings, vocabulary = record.settings, record.vocabulary
     facts = [
         ("checkpoint", str(path)),
-        ("model", f"{settings.layers} x {settings.hidden_size} {settings.model}"),
+        ("model", str(settings)),
         ("embedding", f"{settings.embedding_size} numbers a character"),
         ("parameters", f"{record.parameters:,}"),
         ("step", f"{record.step:,}"),

@@ -14,7 +14,7 @@ Corpus = Annotated[
     list[Path] | None, typer.Argument(help="Text files (UTF-8), read one after the other.")
 ]
 Model = Annotated[
-    str | None, option("--model", "rnn, lstm, gru (default), gru-reset-before or product.", _MODEL)
+    str | None, option("--model", "gru (default), lstm, rnn, gru-reset-before, product.", _MODEL)
 ]
 HiddenSize = Annotated[int | None, option("--hidden-size", "Hidden units of a layer.", _MODEL)]
 Layers = Annotated[int | None, option("--layers", "Recurrent layers (default 2).", _MODEL)]
@@ -50,11 +50,11 @@ Optimizer = Annotated[
 ]
 LearningRate = Annotated[
     float | None,
-    option("--learning-rate", "The highest of the schedule (default 0.007; sgd: 4).", _TRAINING),
+    option("--learning-rate", "The schedule's highest (default 0.007; sgd 4).", _TRAINING),
 ]
 WeightDecay = Annotated[
     float | None,
-    option("--weight-decay", "Decay of the matrices (default 0.1; sgd: 0.0002).", _TRAINING),
+    option("--weight-decay", "Decay of the matrices (default 0.1; sgd 0.0002).", _TRAINING),
 ]
 Clip = Annotated[
     float | None, option("--clip", "Largest gradient norm (default 1); 0: any.", _TRAINING)
