@@ -81,7 +81,7 @@ _CELLS = {
     "rnn-sigmoid": _Unrolled(
         unrolled.sigmoid_forward, unrolled.sigmoid_backward, 0, 0, (1,), False
     ),
-    "lstm": _Unrolled(unrolled.lstm_forward, unrolled.lstm_backward, 1, 1, (4,), False),
+    "lstm": _Unrolled(unrolled.lstm_forward, unrolled.lstm_backward, 0, 0, (4,), False),
     "gru": _Unrolled(unrolled.gru_forward, unrolled.gru_backward, 1, 2, (2, 1), False),
     "gru-reset-before": _Unrolled(
         unrolled.reset_before_forward, unrolled.reset_before_backward, 1, 0, (2, 1), True

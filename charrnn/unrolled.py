@@ -92,9 +92,10 @@ def sigmoid_backward(w: Window, g: Arriving) -> Leaving:
 
 
 def lstm_forward(w: Window) -> None:
-    """Leaves σ(i), σ(f), tanh(g), σ(o) in x, and keeps tanh(c')."""
-    hs, cs, tanh_c = w.states[0], w.states[1], w.kept[0]
+    """Leaves σ(i), σ(f), tanh(g), σ(o) in x."""
+    hs, cs = w.states[0], w.states[1]
     size = hs.size(2)
+    tanh_c = torch.empty_like(cs[0])
     for t in range(w.x.size(0)):
         a, c = w.x[t], cs[t + 1]
         affine(a, hs[t], w.weights[0], a)
@@ -104,8 +105,8 @@ def lstm_forward(w: Window) -> None:
         o.sigmoid_()
         torch.mul(f, cs[t], out=c)
         c.addcmul_(i, g)
-        torch.tanh(c, out=tanh_c[t])
-        torch.mul(o, tanh_c[t], out=hs[t + 1])
+        torch.tanh(c, out=tanh_c)
+        torch.mul(o, tanh_c, out=hs[t + 1])
 
 
 def lstm_backward(w: Window, g: Arriving) -> Leaving:
@@ -115,9 +116,9 @@ def lstm_backward(w: Window, g: Arriving) -> Leaving:
     c' = f c + i g:     di = dc' g i (1 - i),  df = dc' c f (1 - f),  dg = dc' i (1 - g²),
                         dc = dc' f
     """
-    hs, cs, tanh_c, to_c = w.states[0], w.states[1], w.kept[0], g.scratch[0]
+    hs, cs = w.states[0], w.states[1]
     size, end = hs.size(2), w.x.size(0)
-    by_gate = g.d_x.view([w.x.size(0), hs.size(1), 4, size])
+    by_gate = g.d_x.view([end, hs.size(1), 4, size])
     fs = w.x[:, :, size : 2 * size]
     dh, dc = g.dy[end - 1] + g.d_last[0], g.d_last[1].clone()
     zero, many = torch.zeros_like(dh), steps_at_once(dh)
@@ -125,7 +126,7 @@ def lstm_backward(w: Window, g: Arriving) -> Leaving:
         first = max(0, end - many)
         i, f, n, o = torch.split(w.x[first:end], size, 2)
         to_i, to_f, to_n, to_o = torch.split(g.d_x[first:end], size, 2)
-        into_c, tanh = to_c[first + 1 : end + 1], tanh_c[first:end]
+        tanh_c = torch.tanh(cs[first + 1 : end + 1])
         slope(i, "sigmoid", to_i)
         to_i.mul_(n)
         slope(f, "sigmoid", to_f)
@@ -133,11 +134,11 @@ def lstm_backward(w: Window, g: Arriving) -> Leaving:
         slope(n, "tanh", to_n)
         to_n.mul_(i)
         slope(o, "sigmoid", to_o)
-        to_o.mul_(tanh)
-        slope(tanh, "tanh", into_c)
-        into_c.mul_(o)
+        to_o.mul_(tanh_c)
+        slope(tanh_c, "tanh", tanh_c)
+        to_c = tanh_c.mul_(o)
         for t in range(end - 1, first - 1, -1):
-            dc.addcmul_(dh, to_c[t + 1])
+            dc.addcmul_(dh, to_c[t - first])
             by_gate[t, :, :3].mul_(dc.unsqueeze(1))
             by_gate[t, :, 3].mul_(dh)
             dc.mul_(fs[t])
