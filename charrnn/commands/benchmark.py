@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 
-REPETITIONS, TURN_SECONDS, MOST_SECONDS = 5, 1.0, 10.0
+REPETITIONS, TURN_SECONDS, MOST_SECONDS = 7, 0.5, 10.0
 QUICK_REPETITIONS, QUICK_TURN_SECONDS, QUICK_MOST_SECONDS = 3, 0.15, 1.5
 QUICK_SIZE = 256
 
@@ -74,7 +74,7 @@ def training(
     ] = None,
     repetitions: Annotated[
         int | None,
-        option("--repetitions", "The median of so many is told (default: 5).", _HOW),
+        option("--repetitions", "The median of so many is told (default: 7).", _HOW),
     ] = None,
     json: Json = False,
 ) -> None:
