@@ -302,9 +302,11 @@ time.sleep(60)
     parent.wait()
     parent.stdout.close()
     deadline = time.monotonic() + 30
-    while _runs(child):
-        assert time.monotonic() < deadline
+    while (alive := _runs(child)) and time.monotonic() < deadline:
         time.sleep(0.05)
+    if alive:  # leave nothing behind
+        os.kill(child, signal.SIGKILL)
+    assert not alive
 
 
 def _runs(pid: int) -> bool:
