@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from charrnn import __version__, console
-from charrnn.commands import checkpoints, corpus
+from charrnn.commands import benchmark, checkpoints, corpus
 from charrnn.commands.evaluate import evaluate
 from charrnn.commands.options import Command
 from charrnn.commands.sample import sample
@@ -30,6 +30,7 @@ app.command(cls=Command)(sample)
 app.command(cls=Command)(evaluate)
 app.add_typer(checkpoints.app, name="checkpoints")
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(benchmark.app, name="benchmark")
 
 
 @app.callback(invoke_without_command=True)

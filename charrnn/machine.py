@@ -1,6 +1,8 @@
 """What the machine offers: processor threads, a device, the precision it is good at."""
 
+import contextlib
 import os
+import platform
 from pathlib import Path
 
 from charrnn.errors import UsageError
@@ -38,6 +40,16 @@ def _cgroup_limit() -> int | None:
         return -(-int(quota) // int(period)) if int(quota) > 0 else None
     except ValueError:  # "max": no limit
         return None
+
+
+def processor_name() -> str:
+    """What the processor calls itself."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def choose_device(wanted: str) -> str:
