@@ -8,11 +8,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, NamedTuple
 
-from charrnn import contenders
+from charrnn import contenders, planning
 from charrnn.contenders import BF16, CEILING, CHARRNN, FP32, TWINS
 from charrnn.errors import CharrnnError, UsageError
 from charrnn.settings import MODELS, ModelSettings, TrainingSettings, to_json
@@ -68,6 +68,8 @@ def cases(
 ) -> list[Case]:
     """Each model at each size; all of them where none is named, and T and B by H.
 
+    `precision` is auto where the processor multiplies bf16 and it may be what pays.
+
     Raises UsageError for values no model or training can have.
     """
     if not 1 <= vocabulary_size <= 1_000_000:
@@ -78,13 +80,15 @@ def cases(
         training = TrainingSettings(
             seq_length=length if seq_length is None else seq_length,
             batch_size=streams if batch_size is None else batch_size,
-            precision=precision,
+            precision="fp32" if precision == "auto" else precision,
             threads=threads,
         )
         for name in dict.fromkeys(models or MODELS):
             model = ModelSettings(
                 model=name, embedding_size=embedding_size, hidden_size=size, layers=layers
             )
+            if precision == "auto":
+                training = replace(training, precision=planning.precision(model, training))
             found.append(Case(model, training, vocabulary_size))
     return found
 

@@ -69,15 +69,13 @@ def choose_device(wanted: str) -> str:
     return wanted
 
 
-def choose_precision(wanted: str, device: str) -> str:
-    """The precision that `--precision` means: bf16 where the device multiplies it natively."""
+def multiplies_bf16(device: str) -> bool:
+    """Whether a device has instructions that multiply numbers of bfloat16."""
     import torch
 
-    if wanted != "auto":
-        return wanted
     if device == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device == "cpu":
         able = torch.cpu.get_capabilities()
-        return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32"
-    return "fp32"
+        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return False

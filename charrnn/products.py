@@ -12,14 +12,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+LEAST = 2**21
+"""Multiplications for which oneDNN's fp32 product is worth its preparations."""
+
 
 def ready(weight: Tensor, rows: int, precision: str, packed: bool) -> Tensor:
     """A weight (N, K), made ready for `product` with many v of (rows, K).
 
-    `precision` is fp32 (the weight's own) or bf16.
+    `precision` is fp32 (the weight's own) or bf16. In fp32 a small product is left plain:
+    what oneDNN does before it multiplies would take longer than that.
     """
     if precision == "bf16":
         weight = weight.bfloat16()
+    elif rows * weight.numel() < LEAST:
+        packed = False
     if packed:
         made: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
         return made

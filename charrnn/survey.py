@@ -117,10 +117,15 @@ def epoch_seconds(path: Path) -> float | None:
         device = machine.choose_device("auto")
         settled = {
             "device": device,
-            "precision": machine.choose_precision("auto", device),
             "threads": machine.processors(),
         }
-        plan = planning.plan(characters=characters, budget=None, model={}, training=settled)
+        plan = planning.plan(
+            characters=characters,
+            budget=None,
+            model={},
+            training=settled,
+            multiplies_bf16=machine.multiplies_bf16(device),
+        )
         training = plan.training
         steps = windows_per_epoch(characters, training.seq_length, training.batch_size)
     except CharrnnError:

@@ -142,38 +142,32 @@ def test_a_device_that_is_not_there_is_refused_and_those_that_are_named(
     assert caught.value.hint == "here: cpu"
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
-@pytest.mark.parametrize("wanted", ["fp32", "bf16"])
-def test_a_precision_that_is_asked_for_is_used(wanted: str, device: str) -> None:
-    assert machine.choose_precision(wanted, device) == wanted
-
-
 @pytest.mark.parametrize(
     ("capabilities", "expected"),
     [
-        ({"avx512_bf16": True, "amx_bf16": False}, "bf16"),
-        ({"avx512_bf16": False, "amx_bf16": True}, "bf16"),
-        ({"avx512_bf16": False, "amx_bf16": False}, "fp32"),
-        ({}, "fp32"),  # as on ARM
+        ({"avx512_bf16": True, "amx_bf16": False}, True),
+        ({"avx512_bf16": False, "amx_bf16": True}, True),
+        ({"avx512_bf16": False, "amx_bf16": False}, False),
+        ({}, False),  # as on ARM
     ],
 )
 def test_a_processor_gets_bf16_only_where_it_multiplies_it(
-    capabilities: dict[str, bool], expected: str, monkeypatch: pytest.MonkeyPatch
+    capabilities: dict[str, bool], expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    assert machine.choose_precision("auto", "cpu") == expected
+    assert machine.multiplies_bf16("cpu") is expected
 
 
-@pytest.mark.parametrize(("native", "expected"), [(True, "bf16"), (False, "fp32")])
+@pytest.mark.parametrize("native", [True, False])
 def test_a_gpu_gets_bf16_only_where_it_is_no_emulation(
-    native: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+    native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def supported(including_emulation: bool = True) -> bool:
         return native or including_emulation
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
-    assert machine.choose_precision("auto", "cuda") == expected
+    assert machine.multiplies_bf16("cuda") is native
 
 
 def test_metal_gets_fp32() -> None:
-    assert machine.choose_precision("auto", "mps") == "fp32"
+    assert not machine.multiplies_bf16("mps")

@@ -295,3 +295,29 @@ def test_a_plan_says_what_is_unusual_about_it(english_file: Path) -> None:
     for part in "rnn (sigmoid)", "sgd", "weight drop 0.25", "no state carried":
         assert part in lines
         assert part not in usual
+
+
+@pytest.mark.parametrize(
+    ("model", "hidden_size", "batch_size", "threads", "expected"),
+    [
+        ("gru", 256, 48, 2, "bf16"),
+        ("gru", 32, 48, 2, "fp32"),
+        ("rnn", 256, 32, 2, "bf16"),  # a million multiplications and no fewer
+        ("rnn", 256, 32, 3, "fp32"),
+        ("rnn", 128, 50, 2, "fp32"),
+        ("lstm", 128, 50, 2, "bf16"),
+    ],
+)
+def test_bf16_is_chosen_where_the_products_are_large(
+    model: str, hidden_size: int, batch_size: int, threads: int, expected: str
+) -> None:
+    flags = {"batch_size": batch_size, "threads": threads}
+    sizes = {"model": model, "hidden_size": hidden_size}
+    options: dict[str, Any] = {"characters": 100_000, "budget": Budget(steps=10), "model": sizes}
+    able = plan(**options, training=flags, multiplies_bf16=True)
+    assert able.training.precision == expected
+    assert plan(**options, training=flags).training.precision == "fp32"
+    asked = plan(**options, training=flags | {"precision": "fp32"}, multiplies_bf16=True)
+    assert asked.training.precision == "fp32"
+    gpu = plan(**options, training=flags | {"device": "cuda"}, multiplies_bf16=True)
+    assert gpu.training.precision == "bf16"

@@ -105,7 +105,8 @@ def training(
         model = model or list(TWINS)
         hidden_size = hidden_size or [QUICK_SIZE]
     threads = machine.processors() if threads is None else threads
-    precision = machine.choose_precision(precision, "cpu")
+    if precision == "auto" and not machine.multiplies_bf16("cpu"):
+        precision = "fp32"
     cases = benchmark.cases(
         models=model or (),
         hidden_sizes=hidden_size or (),
@@ -159,9 +160,10 @@ def _say_machine(precision: str, threads: int) -> None:
     from charrnn import machine
 
     plural = "s" if threads > 1 else ""
+    chosen = "bf16, fp32 where small" if precision == "auto" else precision
     console.say(
         f"{machine.processor_name()}, {threads} thread{plural}, torch {version('torch')}, "
-        f"charrnn in {precision}"
+        f"charrnn in {chosen}"
     )
     console.say("characters/s; ratio: charrnn's to torch.nn's, in fp32 and under bf16 autocast")
 

@@ -168,15 +168,18 @@ def _plan(text: "Corpus", budget: Any, given: Mapping[str, Any], quiet: bool) ->
     device = machine.choose_device(given.get("device", "auto"))
     settled = {
         "device": device,
-        "precision": machine.choose_precision(given.get("precision", "auto"), device),
         "threads": given.get("threads", machine.processors()),
     }
     characters = len(text.ids["train"])
+    chosen = _named(given, TrainingSettings) | settled
+    if chosen.get("precision") == "auto":
+        del chosen["precision"]
     plan = planning.plan(
         characters=characters,
         budget=budget,
         model=_named(given, ModelSettings),
-        training=_named(given, TrainingSettings) | settled,
+        training=chosen,
+        multiplies_bf16=machine.multiplies_bf16(device),
     )
     if not quiet:
         for line in planning.describe(plan, text):
