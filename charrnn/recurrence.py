@@ -1,7 +1,8 @@
 """A whole sequence through one recurrent layer, forward and back through time.
 
 Pure: inputs, state and weights in; hidden states out. On a processor the work is done by
-the cells of `unrolled`; on a GPU by torch.nn's kernels, for the cells they have.
+the cells of `unrolled`; on a GPU by torch.nn's kernels, for the cells they have. A cell
+that is in neither goes step by step.
 
 What depends on no earlier step is one product for all steps: W_ih · input + b before the
 walk forward, and the gradients of W_ih, W_hh and the inputs after the walk back. Layer 0
@@ -10,20 +11,17 @@ computed once and looked up, and the gradients of equal characters summed before
 products back.
 """
 
-import functools
-import threading
-import warnings
-from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from charrnn import unrolled
 from charrnn.buffers import Buffers, Memory
+from charrnn.cells import step_of
+from charrnn.compiled import CELLS, compiled
 from charrnn.products import affine_rows, packs, ready, weight_gradient
-from charrnn.window import Arriving, Leaving, Window, flat
+from charrnn.window import Arriving, Window, flat
 
 State = tuple[Tensor, ...]
 """(h,), or (h, c) for the lstm; each (B, H)."""
@@ -60,36 +58,6 @@ class LayerMemory(NamedTuple):
     """backward's; layers may share it"""
 
 
-class _Unrolled(NamedTuple):
-    """A cell, unrolled."""
-
-    forward: Callable[[Window], None]
-    backward: Callable[[Window, Arriving], Leaving]
-    kept: int
-    """how many (T, B, H) forward keeps besides its gates"""
-    scratch: int
-    """how many (T+1, B, H) backward needs"""
-    pieces: tuple[int, ...]
-    """the rows of W_hh, in H, of each piece that forward multiplies by itself"""
-    pieces_back: bool
-    """whether backward multiplies them by themselves too"""
-
-
-_CELLS = {
-    "rnn-tanh": _Unrolled(unrolled.tanh_forward, unrolled.tanh_backward, 0, 0, (1,), False),
-    "rnn-relu": _Unrolled(unrolled.relu_forward, unrolled.relu_backward, 0, 0, (1,), False),
-    "rnn-sigmoid": _Unrolled(
-        unrolled.sigmoid_forward, unrolled.sigmoid_backward, 0, 0, (1,), False
-    ),
-    "lstm": _Unrolled(unrolled.lstm_forward, unrolled.lstm_backward, 0, 0, (4,), False),
-    "gru": _Unrolled(unrolled.gru_forward, unrolled.gru_backward, 1, 2, (2, 1), False),
-    "gru-reset-before": _Unrolled(
-        unrolled.reset_before_forward, unrolled.reset_before_backward, 1, 0, (2, 1), True
-    ),
-    "product": _Unrolled(unrolled.product_forward, unrolled.product_backward, 0, 2, (2,), False),
-}
-
-
 def run(
     model: str,
     nonlinearity: str,
@@ -107,8 +75,11 @@ def run(
     RuntimeError where a gradient is asked for after its memory was used again.
     """
     w_ih, w_hh, b_ih, b_hh = weights
-    if w_hh.device.type != "cpu" and b_ih is not None and nonlinearity != "sigmoid":
+    cell = f"rnn-{nonlinearity}" if model == "rnn" else model
+    if w_hh.device.type != "cpu" and b_ih is not None and cell != "rnn-sigmoid":
         return _on_gpu(model, nonlinearity, inputs, state, weights)
+    if cell not in CELLS:
+        return _step_by_step(model, nonlinearity, inputs, state, weights)
     size = w_hh.shape[1]
     # The biases are summed beforehand where the equations allow.
     inside = b_hh[:0]
@@ -123,7 +94,6 @@ def run(
         if model == "product":
             inside = b_hh[:size]
     ids, source = inputs if isinstance(inputs, Characters) else (None, inputs)
-    cell = f"rnn-{nonlinearity}" if model == "rnn" else model
     memory = memory or LayerMemory(Memory(), Memory())
     with torch.autocast(w_hh.device.type, enabled=False):  # precisions are chosen here
         hidden, *last = cast(
@@ -166,14 +136,14 @@ class _Layer(torch.autograd.Function):
         window = Window(
             x,
             states,
-            _take(lease.buffers, "kept", _CELLS[cell].kept, (steps, batch, size), w_hh),
+            _take(lease.buffers, "kept", CELLS[cell].kept, (steps, batch, size), w_hh),
             [
                 ready(piece, batch, precision, packed)
-                for piece in torch.split(w_hh, [size * n for n in _CELLS[cell].pieces])
+                for piece in torch.split(w_hh, [size * n for n in CELLS[cell].pieces])
             ],
             inside,
         )
-        _compiled(cell, w_hh.device.type).forward(window)
+        compiled(cell, w_hh.device.type).forward(window)
         ctx.save_for_backward(ids, source, w_ih, w_hh, inside, *states)
         ctx.cell, ctx.precision, ctx.packed, ctx.memory = cell, precision, packed, memory
         ctx.lease, ctx.x, ctx.kept, ctx.looked_up = lease, x, window.kept, looked_up
@@ -184,7 +154,7 @@ class _Layer(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor, *d_last: Tensor) -> tuple[Tensor | None, ...]:
         ids, source, w_ih, w_hh, inside, *states = ctx.saved_tensors
         ctx.lease.renew()
-        cell, (steps, batch, rows) = _CELLS[ctx.cell], ctx.x.shape
+        cell, (steps, batch, rows) = CELLS[ctx.cell], ctx.x.shape
         size = w_hh.shape[1]
         pieces = cell.pieces if cell.pieces_back else (sum(cell.pieces),)
         window = Window(
@@ -201,7 +171,7 @@ class _Layer(torch.autograd.Function):
         d_x = scratch.buffers.take("d_x", (steps, batch, rows), w_hh)
         room = _take(scratch.buffers, "room", cell.scratch, (steps + 1, batch, size), w_hh)
         arriving = Arriving(dy.contiguous(), list(d_last), d_x, room)
-        leaving = _compiled(ctx.cell, w_hh.device.type).backward(window, arriving)
+        leaving = compiled(ctx.cell, w_hh.device.type).backward(window, arriving)
         ctx.lease.release()
         ready_w_ih = ready(w_ih.t(), steps * batch, ctx.precision, ctx.packed)
         gradients = _input_gradients(d_x, ids, source, ready_w_ih, ctx.looked_up)
@@ -254,34 +224,10 @@ def _input_gradients(
     return d_v, weight_gradient(d, v, w_ih), d.sum(0)
 
 
-_compiling = threading.Lock()
-
-
-@functools.cache
-def _compiled(cell: str, device: str) -> _Unrolled:
-    """A cell as TorchScript where it can be: it runs without Python's global lock.
-
-    Where it cannot, and on a GPU, which is waited for rather than kept busy, the same
-    functions run as Python.
-    """
-    found = _CELLS[cell]
-    if device != "cpu":
-        return found
-    with _compiling, warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        try:
-            forward, backward = torch.jit.script(found.forward), torch.jit.script(found.backward)
-        except (RuntimeError, OSError):  # a Python or a PyTorch without TorchScript; no sources
-            return found
-    return found._replace(forward=forward, backward=backward)
-
-
 def _on_gpu(
     model: str, nonlinearity: str, inputs: Tensor | Characters, state: State, weights: LayerWeights
 ) -> tuple[Tensor, State]:
     """The same by torch.nn's kernels."""
-    if isinstance(inputs, Characters):
-        inputs = torch.nn.functional.embedding(*inputs)
     # has biases, one layer, no dropout, training (keeps what a gradient needs), one direction,
     # time-major
     options = (True, 1, 0.0, torch.is_grad_enabled(), False, False)
@@ -289,11 +235,26 @@ def _on_gpu(
     first = tuple(part.unsqueeze(0) for part in state)
     last: tuple[Tensor, ...]
     if model == "lstm":
-        hidden, *parts = torch.lstm(inputs, first, parameters, *options)
+        hidden, *parts = torch.lstm(_vectors(inputs), first, parameters, *options)
         last = tuple(parts)
     else:
         rnns = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
         layer = torch.gru if model == "gru" else rnns[nonlinearity]
-        hidden, part = layer(inputs, first[0], parameters, *options)
+        hidden, part = layer(_vectors(inputs), first[0], parameters, *options)
         last = (part,)
     return hidden, tuple(part.squeeze(0) for part in last)
+
+
+def _step_by_step(
+    model: str, nonlinearity: str, inputs: Tensor | Characters, state: State, weights: LayerWeights
+) -> tuple[Tensor, State]:
+    """The same for a cell that has only been defined, by its steps and autograd."""
+    step, hidden = step_of(model, nonlinearity), []
+    for x in torch.nn.functional.linear(_vectors(inputs), weights.w_ih, weights.b_ih):
+        state = step(x, state, weights.w_hh, weights.b_hh)
+        hidden.append(state[0])
+    return torch.stack(hidden), state
+
+
+def _vectors(inputs: Tensor | Characters) -> Tensor:
+    return torch.nn.functional.embedding(*inputs) if isinstance(inputs, Characters) else inputs
