@@ -404,7 +404,7 @@ def test_states_that_decay_into_denormal_numbers_train_no_differently(some_worke
     assert float(found[0]) == pytest.approx(float(wanted[0]), rel=1e-6)
     for name, gradient in found[2].items():
         largest = wanted[2][name].abs().max()
-        assert (gradient - wanted[2][name]).abs().max() <= 1e-6 * largest, name
+        assert (gradient - wanted[2][name]).abs().max() <= 1e-5 * largest, name
 
 
 # Memory
