@@ -127,6 +127,13 @@ def test_all_together_use_no_more_processors_than_allowed(workers, threads, stre
     assert threads - len(parts) < sum(found) <= threads
 
 
+def test_a_thread_that_served_another_division_uses_no_more_than_its_share(workers):
+    four = workers(4)
+    for streams in 4, 2, 3, 4, 2:
+        found = four.map(lambda _: torch.get_num_threads(), four.parts(streams * STREAMS))
+        assert found == [4 // streams] * streams
+
+
 # Numbers near 0
 
 
@@ -142,6 +149,8 @@ def test_numbers_near_0_are_flushed_in_every_worker_and_in_the_caller(workers, p
     assert not flushed()
     assert two.map(flushed, two.parts(parts * STREAMS)) == [True] * parts
     assert flushed()  # the optimizer's step is its
+    two.map(lambda _: torch.set_flush_denormal(False), two.parts(parts * STREAMS))
+    assert two.map(flushed, two.parts(parts * STREAMS)) == [True] * parts  # at every window
 
 
 @pytest.mark.xfail(
