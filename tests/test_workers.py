@@ -1,7 +1,10 @@
 """Threads that share a batch's streams: each stream once, in order, and none left behind."""
 
+import contextlib
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 import torch
@@ -107,6 +110,35 @@ def test_what_the_only_part_raises_is_raised(workers):
 
     with pytest.raises(ValueError, match="no"):
         workers(2).map(fail, [slice(0, 3)])
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="map's frame holds the calls, a call its error, the error's traceback the frame",
+)
+def test_what_failed_is_let_go_without_the_collector_s_help(workers):
+    """A graph, and with it a window's memory, would live on."""
+
+    class Graph:
+        pass
+
+    alive = []
+
+    def fail(_):
+        graph = Graph()
+        alive.append(weakref.ref(graph))
+        raise ValueError("no")
+
+    two = workers(2)
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(ValueError):
+            two.map(fail, two.parts(2 * STREAMS))
+        assert len(alive) == 2
+        assert [each() for each in alive] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_closed_workers_leave_no_thread():
