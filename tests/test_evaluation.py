@@ -17,6 +17,7 @@ from charrnn.settings import MODELS, ModelSettings, TrainingSettings
 from charrnn.tokenizer import CODE_POINTS, Vocabulary, count_characters
 from charrnn.training import take_step
 from charrnn.training_state import fresh_state
+from charrnn.workers import Workers
 
 V = 6
 
@@ -350,3 +351,66 @@ def test_the_exact_reading_follows_training_through_a_window(learned):
         )
     found = score(network, ids[1:101], start=int(ids[0]), byte_count=1)
     assert found.nats == pytest.approx(float(wanted), rel=1e-6)
+
+
+# Workers
+
+
+@pytest.fixture
+def two_workers():
+    threads = torch.get_num_threads()
+    workers = Workers(2)
+    yield workers
+    workers.close()
+    torch.set_flush_denormal(False)
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("exact", [False, True])
+def test_workers_find_the_score_that_one_finds(two_workers, model, exact):
+    # One stream, or 17 stretches; some characters are unknown.
+    network, ids = small(model), some_ids(1_000 if exact else 9_000, largest=V)
+    wanted, wanted_losses = all_losses(network, ids, escape=0.01, exact=exact)
+    for _ in range(2):
+        found, losses = all_losses(network, ids, escape=0.01, exact=exact, workers=two_workers)
+        np.testing.assert_allclose(losses, wanted_losses, rtol=1e-5, atol=1e-5)
+        assert found.nats == pytest.approx(wanted.nats, rel=1e-6)
+        assert found.unknown == wanted.unknown > 0
+        assert found.correct == pytest.approx(wanted.correct, abs=1)  # a tie may fall otherwise
+        assert found.characters == wanted.characters
+
+
+def test_what_ends_a_scoring_by_workers_leaves_the_model_as_it_was(two_workers):
+    class EnoughError(Exception):
+        pass
+
+    def enough(_):
+        raise EnoughError
+
+    network = small().train()
+    with pytest.raises(EnoughError):
+        all_losses(network, some_ids(9_000), scored=enough, workers=two_workers)
+    assert network.training
+    wanted, _ = all_losses(network, some_ids(9_000))
+    found, _ = all_losses(network, some_ids(9_000), workers=two_workers)
+    assert found.nats == pytest.approx(wanted.nats, rel=1e-6)
+
+
+def test_a_score_between_a_forward_and_its_gradient_changes_neither(two_workers):
+    network, ids = small().train(), torch.from_numpy(some_ids(60).astype(np.int64)).view(20, 3)
+    wanted_score, _ = all_losses(network, some_ids(9_000))
+
+    def gradient(between):
+        logits, _ = network(ids, network.start(3))
+        between()
+        return torch.autograd.grad(logits.square().sum(), list(network.parameters()))
+
+    scores = []
+    wanted = gradient(lambda: None)
+    found = gradient(
+        lambda: scores.append(all_losses(network, some_ids(9_000), workers=two_workers)[0])
+    )
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert torch.equal(ours, theirs)
+    assert scores[0].nats == pytest.approx(wanted_score.nats, rel=1e-6)

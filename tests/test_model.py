@@ -1,5 +1,6 @@
 """The model: interchangeable with torch.nn, and a function of its seed alone."""
 
+import copy
 import math
 
 import numpy as np
@@ -308,3 +309,56 @@ def test_training_knows_no_unknown_character():
     network = small().train()
     with pytest.raises(IndexError):
         network(torch.tensor([[V]]), network.start(1))
+
+
+# Gradients
+
+
+@pytest.mark.parametrize(("model", "nonlinearity"), CELLS)
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize(("time", "batch"), [(1, 1), (4, 1), (4, 5)])  # the last looks up
+def test_gradients_are_what_they_are_the_limits_of(model, nonlinearity, layers, time, batch):
+    """In float64, with respect to every weight and the first state, through logits and states."""
+    network = small(model, nonlinearity, embedding=2, hidden=3, layers=layers).double()
+    ids, random = some_ids(time, batch), torch.Generator().manual_seed(1)
+    first = [
+        torch.randn(batch, 3, dtype=torch.float64, generator=random, requires_grad=True)
+        for _ in range(layers * states(model))
+    ]
+
+    def run(*given):  # the weights are changed where they are
+        parts = iter(given[: len(first)])
+        logits, after = network(ids, list(zip(*[parts] * states(model), strict=True)))
+        return logits, *(part for layer in after for part in layer)
+
+    assert torch.autograd.gradcheck(run, (*first, *network.parameters()), fast_mode=True)
+
+
+@pytest.mark.parametrize(("model", "nonlinearity"), CELLS)
+def test_gradients_pass_through_masks_and_dropout(model, nonlinearity):
+    """What is dropped being the same at every call."""
+    network = small(model, nonlinearity, embedding=2, hidden=3).double()
+    masks = network.draw_weight_masks(0.3, torch.Generator().manual_seed(1))
+    ids = some_ids(4, 2)
+
+    def run(*_):
+        return network(ids, network.start(2), 0.3, torch.Generator().manual_seed(2), masks)[0]
+
+    assert torch.autograd.gradcheck(run, tuple(network.parameters()), fast_mode=True)
+
+
+def test_a_copy_computes_in_memory_of_its_own():
+    """And a graph of the one outlives a forward of the other."""
+    network, ids = small(), some_ids(5, 3)
+    logits, _ = network(ids, network.start(3))
+    wanted = torch.autograd.grad(logits.sum(), list(network.parameters()), retain_graph=True)
+    copied = copy.deepcopy(network)
+    with torch.inference_mode():
+        copied(ids, copied.start(3))
+    found = torch.autograd.grad(logits.sum(), list(network.parameters()))
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert torch.equal(ours, theirs)
+    logits, _ = copied(ids, copied.start(3))
+    found = torch.autograd.grad(logits.sum(), list(copied.parameters()))
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert torch.equal(ours, theirs)
