@@ -69,7 +69,7 @@ class Memory:
     """One layer's buffers: as many as it has forwards alive at once."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # the collector may find a forgotten lease at any moment
         self._all: list[Buffers] = []
 
     def lease(self) -> Lease:

@@ -9,7 +9,7 @@ from charrnn.evaluation import STRETCHES, WARM, score
 from charrnn.settings import ModelSettings, TrainingSettings
 from charrnn.training import take_step
 from charrnn.training_state import fresh_state
-from charrnn.workers import Workers
+from charrnn.workers import Workers, prepare
 
 SECONDS = 2.0
 """About how long the measurement takes."""
@@ -26,6 +26,7 @@ class Timing:
 
 def measure(corpus: Corpus, model: ModelSettings, training: TrainingSettings) -> Timing:
     """Time steps of a model that is then forgotten, and an evaluation in proportion."""
+    prepare(training.threads)
     with contextlib.closing(Workers(training.threads)) as workers:
         return _measure(corpus, model, training, workers)
 

@@ -26,7 +26,7 @@ from charrnn.corpus import Ids, batch
 from charrnn.settings import GATES, ModelSettings, TrainingSettings, from_json
 from charrnn.training import take_step
 from charrnn.training_state import BETAS, fresh_state
-from charrnn.workers import Workers
+from charrnn.workers import Workers, prepare
 
 CHARRNN = "charrnn"
 FP32 = "torch.nn fp32"
@@ -73,6 +73,7 @@ def charrnn_step(
     model: ModelSettings, training: TrainingSettings, ids: Ids, vocabulary_size: int
 ) -> Step:
     """A step as `charrnn train` takes it."""
+    prepare(training.threads)
     state, workers = fresh_state(model, training, vocabulary_size), Workers(training.threads)
     return lambda: take_step(state, ids, training, LEARNING_RATE, workers)
 

@@ -26,10 +26,12 @@ def ready(weight: Tensor, rows: int, precision: str, packed: bool) -> Tensor:
         weight = weight.bfloat16()
     elif rows * weight.numel() < LEAST:
         packed = False
-    if packed:
-        made: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
-        return made
-    return weight.t().contiguous()
+    return _pack(weight, rows) if packed else weight.t().contiguous()
+
+
+def _pack(weight: Tensor, rows: int) -> Tensor:
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
+    return packed
 
 
 @functools.cache
@@ -50,7 +52,7 @@ def packing_works(precision: str) -> bool:
     weight = torch.arange(48.0).view(3, 16) / 16 - 1
     v = torch.arange(32.0).view(2, 16) / 16 - 1
     try:
-        found = product(v, ready(weight, 2, precision, packed=True))
+        found = product(v, _pack(weight.bfloat16() if precision == "bf16" else weight, 2))
     except (AttributeError, RuntimeError, NotImplementedError):
         return False
     return torch.allclose(found.float(), v @ weight.t(), rtol=1e-2, atol=1e-2)
@@ -93,7 +95,7 @@ def affine(base: Tensor, v: Tensor, weight: Tensor, out: Tensor) -> None:
 
 
 def affine_rows(base: Tensor, v: Tensor, weight: Tensor, out: Tensor) -> None:
-    """The same as `affine`, for a whole window's rows."""
+    """The same for a whole window's rows and a base of (N,) or ()."""
     if not (weight.is_mkldnn or weight.dtype != out.dtype):
         affine(base, v, weight, out)
         return
@@ -106,8 +108,13 @@ def weight_gradient(d: Tensor, v: Tensor, weight: Tensor) -> Tensor:
 
     It is done in the manner that `weight`, which is W made ready, was made for.
     """
-    if weight.dtype != d.dtype:
-        return torch.mm(d.to(weight.dtype).t(), v.to(weight.dtype)).to(d.dtype)
-    if weight.is_mkldnn:
-        return _packed_product(d.t().contiguous(), v.t().contiguous())
-    return torch.mm(d.t(), v)
+    if not (weight.is_mkldnn or weight.dtype != d.dtype):
+        return torch.mm(d.t(), v)
+    found = torch.zeros([d.size(1), v.size(1)], dtype=d.dtype, device=d.device)
+    for first in range(0, d.size(0), 1024):  # what is rounded or turned round stays small
+        dt, vt = d[first : first + 1024].t(), v[first : first + 1024].t()
+        if weight.dtype != d.dtype:
+            found.add_(torch.mm(dt.to(weight.dtype), vt.to(weight.dtype).t()))
+        else:
+            found.add_(_packed_product(dt.contiguous(), vt.contiguous()))
+    return found

@@ -201,7 +201,7 @@ def _input_products(
         affine_rows(bias, source, w_ih, table)
         torch.index_select(table, 0, ids.flatten(), out=rows)
     else:
-        affine_rows(bias, source[ids.flatten()], w_ih, rows)
+        affine_rows(bias, source.index_select(0, ids.flatten()), w_ih, rows)
 
 
 def _input_gradients(
@@ -214,7 +214,7 @@ def _input_gradients(
     elif looked_up:
         d = d.new_zeros(len(source), d.shape[1]).index_add_(0, ids.flatten(), d)
     else:
-        v = source[ids.flatten()]
+        v = source.index_select(0, ids.flatten())
     d_v = torch.empty_like(v)
     affine_rows(d.new_zeros(()), d, w_ih, d_v)
     if ids is None:

@@ -17,6 +17,7 @@ from charrnn.run_record import RunRecord
 from charrnn.schedule import Schedule, schedule, schedule_in, steps_of
 from charrnn.settings import TrainingSettings
 from charrnn.training_state import TrainingState, fresh_state, restored_state
+from charrnn.workers import prepare
 
 
 @dataclass
@@ -44,6 +45,7 @@ def begin(
     `fractions` are those of --val-frac and --test-frac.
     """
     settings = plan.training
+    prepare(settings.threads)
     per_epoch = windows_per_epoch(
         len(corpus.ids["train"]), settings.seq_length, settings.batch_size
     )
@@ -101,6 +103,7 @@ def go_on(
     each checkpoint that is damaged. Raises RunError where the corpus has changed and
     CheckpointError where there are checkpoints but none to go on from.
     """
+    prepare(settings.threads)
     runs.remove_unfinished(run)
     corpus = recorded_corpus(record)
     state, damaged, files = None, [], runs.model_files(run)

@@ -7,7 +7,7 @@ gradients are summed.
 
 import itertools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import torch
@@ -45,19 +45,25 @@ class Workers:
         threads = max(1, self._threads // len(parts))
 
         def work(part: slice) -> Result:
-            _prepare(threads)
+            prepare(threads)
             return function(part)
 
-        _prepare(threads)
+        prepare(threads)
         if len(parts) == 1:
             return [function(parts[0])]
         calls = [self._pool.submit(work, part) for part in parts]
-        for call in calls:
-            call.exception()  # waits
-        return [call.result() for call in calls]
+        try:
+            wait(calls)
+            return list(map(Future.result, calls))
+        finally:
+            calls.clear()  # else an error holds this frame, and this frame the error
 
 
-def _prepare(threads: int) -> None:
-    """Both settings are the calling thread's own."""
+def prepare(threads: int) -> None:
+    """Set how many threads PyTorch may use in the calling one, and take denormals for 0.
+
+    Numbers that near to 0 would slow a product many times over. What threads PyTorch
+    starts later take after the one that starts them; so this comes before all arithmetic.
+    """
     torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # numbers near 0 would slow a product many times over
+    torch.set_flush_denormal(True)

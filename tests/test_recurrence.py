@@ -12,13 +12,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from charrnn import cells, recurrence
+from charrnn import cells, compiled, recurrence
 from charrnn.buffers import Memory
 from charrnn.products import packing_works
 from charrnn.recurrence import Characters, LayerMemory, LayerWeights
 from charrnn.sampling import Sampler
 from charrnn.settings import BIASES, GATES, MODELS, NONLINEARITIES, ModelSettings
 from charrnn.tokenizer import Vocabulary
+
+pytestmark = pytest.mark.usefixtures("small_products_are_packed")
 
 CELLS = [(m, n) for m in MODELS for n in (NONLINEARITIES if m == "rnn" else ("tanh",))]
 
@@ -547,18 +549,26 @@ def test_without_torchscript_the_same_is_computed(monkeypatch, model, nonlineari
     def refuse(_):
         raise RuntimeError("no TorchScript")
 
-    recurrence._compiled.cache_clear()
+    compiled._compiled.cache_clear()
     monkeypatch.setattr(torch.jit, "script", refuse)
     try:
         cell = f"rnn-{nonlinearity}" if model == "rnn" else model
-        assert recurrence._compiled(cell, "cpu") is recurrence._CELLS[cell]
+        assert compiled.compiled(cell, "cpu") is compiled.CELLS[cell]
         assert_equal(layer.found(), wanted)
     finally:
-        recurrence._compiled.cache_clear()
+        compiled._compiled.cache_clear()
 
 
 def test_a_gpu_s_cells_are_left_as_python():
-    assert recurrence._compiled("gru", "cuda") is recurrence._CELLS["gru"]
+    assert compiled.compiled("gru", "cuda") is compiled.CELLS["gru"]
+
+
+@each_cell
+def test_a_cell_that_is_only_defined_goes_step_by_step(monkeypatch, model, nonlinearity):
+    layer = Layer(model, nonlinearity, 5, 3, 2, 4, dtype=torch.float64)
+    wanted = layer.found()
+    monkeypatch.setattr(recurrence, "CELLS", {})
+    assert_close(layer.found(), wanted, 1e-12)
 
 
 # Memory that is used again

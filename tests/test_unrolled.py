@@ -6,12 +6,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn import cells, recurrence, unrolled
+from charrnn import cells, compiled, unrolled
 from charrnn.products import packing_works, ready
 from charrnn.settings import GATES
 from charrnn.window import Arriving, Window
 
-CELLS = list(recurrence._CELLS)
+pytestmark = pytest.mark.usefixtures("small_products_are_packed")
+
+CELLS = list(compiled.CELLS)
 
 each_cell = pytest.mark.parametrize("cell", CELLS)
 
@@ -82,7 +84,7 @@ class Case:
 
     def unrolled(self, functions, dtype=torch.float64, precision="fp32", packed=False):
         """The same by an unrolled cell's functions; memory holds no numbers beforehand."""
-        cell = recurrence._CELLS[self.cell]
+        cell = compiled.CELLS[self.cell]
 
         def empty(*shape):
             return torch.full(shape, torch.nan, dtype=dtype)
@@ -125,12 +127,12 @@ class Case:
 
 
 def plain(cell):
-    return recurrence._CELLS[cell]
+    return compiled.CELLS[cell]
 
 
 def scripted(cell):
-    found = recurrence._compiled(cell, "cpu")
-    if found is recurrence._CELLS[cell]:
+    found = compiled.compiled(cell, "cpu")
+    if found is compiled.CELLS[cell]:
         pytest.skip("TorchScript reads no cell here")
     return found
 

@@ -96,7 +96,10 @@ def _score(
     from charrnn.files import write_output
     from charrnn.model import CharacterModel
     from charrnn.texts import read_text
-    from charrnn.workers import Workers
+    from charrnn.workers import Workers, prepare
+
+    threads = threads or machine.processors()
+    prepare(threads)
 
     record, weights = read_checkpoint(path)
     if text is not None:
@@ -116,7 +119,7 @@ def _score(
     each = np.zeros(len(ids), dtype=np.float32) if losses is not None else None
     trained_on = int(record.corpus["splits"]["train"]["end"])
     with (
-        contextlib.closing(Workers(threads or machine.processors())) as workers,
+        contextlib.closing(Workers(threads)) as workers,
         console.progress(len(ids), "char", quiet=quiet) as bar,
     ):
         score = evaluation.score(
