@@ -26,6 +26,15 @@ def processors() -> int:
     return max(1, min(counts))
 
 
+STREAMS_A_WORKER = 8
+"""The fewest streams of a batch that are worth a thread of their own."""
+
+
+def workers(streams: int, threads: int) -> int:
+    """How many workers share B streams where there are so many threads."""
+    return max(1, min(threads, streams // STREAMS_A_WORKER))
+
+
 def _cgroup_limit() -> int | None:
     """Whole processors by the cgroup's quota (version 2, then 1), rounded up."""
     try:

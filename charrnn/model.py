@@ -1,6 +1,7 @@
 """The language model: embedding, recurrent layers, logits."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -128,7 +129,7 @@ class CharacterModel(nn.Module):
         }
         recurrent = fill[weight_init]
         inputs = nn.init.xavier_uniform_ if weight_init == "orthogonal" else recurrent
-        with torch.no_grad():
+        with torch.no_grad(), _one_thread():
             nn.init.normal_(self.get_parameter("embedding.weight"), generator=generator)
             for number in range(self.settings.layers):
                 layer = self.layer(number)
@@ -158,16 +159,32 @@ class CharacterModel(nn.Module):
         }
 
 
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """A factorisation's last digits depend on how many threads it is divided among."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _dropped(x: Tensor, dropout: float, generator: torch.Generator | None) -> Tensor:
     """x with a share of its numbers set to zero, and the rest made larger for it.
 
     Sixteen random bits decide for each number, four numbers to a draw: as torch draws its
     masks, one double each, they would cost more than a layer does.
     """
-    draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+    if x.device.type != "cpu":
+        return x * torch.empty_like(x).bernoulli_(1.0 - dropout, generator=generator).div_(
+            1.0 - dropout
+        )
+    draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64)
     draws.random_(-(2**63), None, generator=generator)
     bits = draws.view(torch.int16)[: x.numel()].view_as(x)
-    kept = (bits >= round(dropout * 2**16) - 2**15).to(x.dtype)
+    least = min(round(dropout * 2**16), 2**16 - 1) - 2**15
+    kept = (bits >= least).to(x.dtype)
     return x * kept.div_(1.0 - dropout)
 
 

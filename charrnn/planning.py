@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from charrnn import machine
 from charrnn.corpus import Corpus, windows_per_epoch
 from charrnn.schedule import Budget
 from charrnn.settings import GATES, ModelSettings, TrainingSettings, to_json
@@ -77,7 +78,7 @@ def precision(model: ModelSettings, training: TrainingSettings) -> str:
     """
     if training.device != "cpu":
         return "bf16"
-    streams = training.batch_size / training.threads
+    streams = training.batch_size / machine.workers(training.batch_size, training.threads)
     multiplications = streams * GATES[model.model] * model.hidden_size**2
     return "bf16" if multiplications >= 2**20 else "fp32"
 

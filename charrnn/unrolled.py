@@ -40,21 +40,21 @@ def _rnn_forward(w: Window, nonlinearity: str) -> None:
             after.sigmoid_()
 
 
-def _rnn_backward(w: Window, g: Arriving, nonlinearity: str) -> Leaving:
+def _rnn_backward(w: Window, back: Arriving, nonlinearity: str) -> Leaving:
     """h' = φ(a):       da = φ'(a) ⊙ dh', where φ'(a) is known from h'
     a = x + W_hh h:     dx = da,  dh = dy + da W_hh
     """
     hs, last = w.states[0], w.x.size(0) - 1
     if nonlinearity == "relu":
-        torch.sign(hs[1:], out=g.d_x)  # 1 where h' > 0
+        torch.sign(hs[1:], out=back.d_x)  # 1 where h' > 0
     else:
-        slope(hs[1:], nonlinearity, g.d_x)
-    dh = g.dy[last] + g.d_last[0]
+        slope(hs[1:], nonlinearity, back.d_x)
+    dh = back.dy[last] + back.d_last[0]
     zero = torch.zeros_like(dh)
     for t in range(last, -1, -1):
-        g.d_x[t].mul_(dh)
-        affine(g.dy[t - 1] if t > 0 else zero, g.d_x[t], w.weights[0], dh)
-    d_w_hh = weight_gradient(flat(g.d_x), flat(hs[:-1]), w.weights[0])
+        back.d_x[t].mul_(dh)
+        affine(back.dy[t - 1] if t > 0 else zero, back.d_x[t], w.weights[0], dh)
+    d_w_hh = weight_gradient(flat(back.d_x), flat(hs[:-1]), w.weights[0])
     return Leaving([dh], d_w_hh, torch.zeros_like(w.b))
 
 
@@ -63,9 +63,9 @@ def tanh_forward(w: Window) -> None:
     _rnn_forward(w, "tanh")
 
 
-def tanh_backward(w: Window, g: Arriving) -> Leaving:
+def tanh_backward(w: Window, back: Arriving) -> Leaving:
     """φ' = 1 - h'²."""
-    return _rnn_backward(w, g, "tanh")
+    return _rnn_backward(w, back, "tanh")
 
 
 def relu_forward(w: Window) -> None:
@@ -73,9 +73,9 @@ def relu_forward(w: Window) -> None:
     _rnn_forward(w, "relu")
 
 
-def relu_backward(w: Window, g: Arriving) -> Leaving:
+def relu_backward(w: Window, back: Arriving) -> Leaving:
     """φ' = 1 where h' > 0, else 0."""
-    return _rnn_backward(w, g, "relu")
+    return _rnn_backward(w, back, "relu")
 
 
 def sigmoid_forward(w: Window) -> None:
@@ -83,9 +83,9 @@ def sigmoid_forward(w: Window) -> None:
     _rnn_forward(w, "sigmoid")
 
 
-def sigmoid_backward(w: Window, g: Arriving) -> Leaving:
+def sigmoid_backward(w: Window, back: Arriving) -> Leaving:
     """φ' = h' (1 - h')."""
-    return _rnn_backward(w, g, "sigmoid")
+    return _rnn_backward(w, back, "sigmoid")
 
 
 # ---- lstm:  i, f, g, o = x + W_hh h;  c' = σ(f) c + σ(i) tanh(g);  h' = σ(o) tanh(c')
@@ -109,7 +109,7 @@ def lstm_forward(w: Window) -> None:
         torch.mul(o, tanh_c, out=hs[t + 1])
 
 
-def lstm_backward(w: Window, g: Arriving) -> Leaving:
+def lstm_backward(w: Window, back: Arriving) -> Leaving:
     """In the gates' values i, f, g, o:
 
     h' = o tanh(c'):    do = dh' tanh(c') o (1 - o),  dc' gets dh' o (1 - tanh²(c'))
@@ -118,21 +118,21 @@ def lstm_backward(w: Window, g: Arriving) -> Leaving:
     """
     hs, cs = w.states[0], w.states[1]
     size, end = hs.size(2), w.x.size(0)
-    by_gate = g.d_x.view([end, hs.size(1), 4, size])
+    by_gate = back.d_x.view([end, hs.size(1), 4, size])
     fs = w.x[:, :, size : 2 * size]
-    dh, dc = g.dy[end - 1] + g.d_last[0], g.d_last[1].clone()
+    dh, dc = back.dy[end - 1] + back.d_last[0], back.d_last[1].clone()
     zero, many = torch.zeros_like(dh), steps_at_once(dh)
     while end > 0:
         first = max(0, end - many)
-        i, f, n, o = torch.split(w.x[first:end], size, 2)
-        to_i, to_f, to_n, to_o = torch.split(g.d_x[first:end], size, 2)
+        i, f, g, o = torch.split(w.x[first:end], size, 2)
+        to_i, to_f, to_g, to_o = torch.split(back.d_x[first:end], size, 2)
         tanh_c = torch.tanh(cs[first + 1 : end + 1])
         slope(i, "sigmoid", to_i)
-        to_i.mul_(n)
+        to_i.mul_(g)
         slope(f, "sigmoid", to_f)
         to_f.mul_(cs[first:end])
-        slope(n, "tanh", to_n)
-        to_n.mul_(i)
+        slope(g, "tanh", to_g)
+        to_g.mul_(i)
         slope(o, "sigmoid", to_o)
         to_o.mul_(tanh_c)
         slope(tanh_c, "tanh", tanh_c)
@@ -142,9 +142,9 @@ def lstm_backward(w: Window, g: Arriving) -> Leaving:
             by_gate[t, :, :3].mul_(dc.unsqueeze(1))
             by_gate[t, :, 3].mul_(dh)
             dc.mul_(fs[t])
-            affine(g.dy[t - 1] if t > 0 else zero, g.d_x[t], w.weights[0], dh)
+            affine(back.dy[t - 1] if t > 0 else zero, back.d_x[t], w.weights[0], dh)
         end = first
-    d_w_hh = weight_gradient(flat(g.d_x), flat(hs[:-1]), w.weights[0])
+    d_w_hh = weight_gradient(flat(back.d_x), flat(hs[:-1]), w.weights[0])
     return Leaving([dh, dc], d_w_hh, torch.zeros_like(w.b))
 
 
@@ -166,7 +166,7 @@ def gru_forward(w: Window) -> None:
         torch.lerp(n, h, z, out=hs[t + 1])
 
 
-def gru_backward(w: Window, g: Arriving) -> Leaving:
+def gru_backward(w: Window, back: Arriving) -> Leaving:
     """In the gates' values r, z, n, with a for what n is the tanh of:
 
     h' = (1-z) n + z h:   da = dh' u, u = (1-z)(1 - n²),  dz = dh' (h - n) z (1-z),
@@ -177,16 +177,16 @@ def gru_backward(w: Window, g: Arriving) -> Leaving:
     The walk leaves dr, dz, dq in d_x, which is what goes through W_hh; then da takes the
     place of dq.
     """
-    hs, qs, dhs, us = w.states[0], w.kept[0], g.scratch[0], g.scratch[1]
+    hs, qs, dhs, us = w.states[0], w.kept[0], back.scratch[0], back.scratch[1]
     size, end = hs.size(2), w.x.size(0)
-    by_gate = g.d_x.view([w.x.size(0), hs.size(1), 3, size])
+    by_gate = back.d_x.view([w.x.size(0), hs.size(1), 3, size])
     zs = w.x[:, :, size : 2 * size]
-    torch.add(g.dy[end - 1], g.d_last[0], out=dhs[end])
+    torch.add(back.dy[end - 1], back.d_last[0], out=dhs[end])
     zero, many = torch.zeros_like(dhs[0]), steps_at_once(dhs[0])
     while end > 0:
         first = max(0, end - many)
         r, z, n = torch.split(w.x[first:end], size, 2)
-        to_r, to_z, to_q = torch.split(g.d_x[first:end], size, 2)
+        to_r, to_z, to_q = torch.split(back.d_x[first:end], size, 2)
         u = us[first + 1 : end + 1]
         slope(n, "tanh", u)
         u.addcmul_(u, z, value=-1.0)
@@ -198,11 +198,11 @@ def gru_backward(w: Window, g: Arriving) -> Leaving:
         for t in range(end - 1, first - 1, -1):
             dh, before = dhs[t + 1], dhs[t]
             by_gate[t].mul_(dh.unsqueeze(1))
-            torch.addcmul(g.dy[t - 1] if t > 0 else zero, dh, zs[t], out=before)
-            affine(before, g.d_x[t], w.weights[0], before)
+            torch.addcmul(back.dy[t - 1] if t > 0 else zero, dh, zs[t], out=before)
+            affine(before, back.d_x[t], w.weights[0], before)
         end = first
-    d_w_hh = weight_gradient(flat(g.d_x), flat(hs[:-1]), w.weights[0])
-    d_q = g.d_x[:, :, 2 * size :]
+    d_w_hh = weight_gradient(flat(back.d_x), flat(hs[:-1]), w.weights[0])
+    d_q = back.d_x[:, :, 2 * size :]
     d_b = d_q.sum([0, 1])
     torch.mul(dhs[1:], us[1:], out=d_q)
     return Leaving([dhs[0].clone()], d_w_hh, d_b)
@@ -227,7 +227,7 @@ def reset_before_forward(w: Window) -> None:
         torch.lerp(h, n, z, out=hs[t + 1])
 
 
-def reset_before_backward(w: Window, g: Arriving) -> Leaving:
+def reset_before_backward(w: Window, back: Arriving) -> Leaving:
     """In the gates' values r, z, n, with a for what n is the tanh of and p for r h:
 
     h' = (1-z) h + z n:   da = dh' z (1 - n²),  dz = dh' (n - h) z (1-z),
@@ -237,7 +237,7 @@ def reset_before_backward(w: Window, g: Arriving) -> Leaving:
     """
     hs, ps = w.states[0], w.kept[0]
     size, steps = hs.size(2), w.x.size(0)
-    d_rz, d_n = g.d_x[:, :, : 2 * size], g.d_x[:, :, 2 * size :]
+    d_rz, d_n = back.d_x[:, :, : 2 * size], back.d_x[:, :, 2 * size :]
     r, z, n = torch.split(w.x, size, 2)
     slope(r, "sigmoid", d_rz[:, :, :size])
     d_rz[:, :, :size].mul_(hs[:-1])
@@ -245,7 +245,7 @@ def reset_before_backward(w: Window, g: Arriving) -> Leaving:
     d_rz[:, :, size:].mul_(n - hs[:-1])
     slope(n, "tanh", d_n)
     d_n.mul_(z)
-    dh = g.dy[steps - 1] + g.d_last[0]
+    dh = back.dy[steps - 1] + back.d_last[0]
     zero, dp = torch.zeros_like(dh), torch.empty_like(dh)
     for t in range(steps - 1, -1, -1):
         dr, dz = torch.split(d_rz[t], size, 1)
@@ -255,7 +255,7 @@ def reset_before_backward(w: Window, g: Arriving) -> Leaving:
         dr.mul_(dp)
         dh.addcmul_(dh, z[t], value=-1.0).addcmul_(dp, r[t])
         if t > 0:
-            dh.add_(g.dy[t - 1])
+            dh.add_(back.dy[t - 1])
         affine(dh, d_rz[t], w.weights[0], dh)
     d_rz_rows = weight_gradient(flat(d_rz), flat(hs[:-1]), w.weights[0])
     d_n_rows = weight_gradient(flat(d_n), flat(ps), w.weights[1])
@@ -277,26 +277,26 @@ def product_forward(w: Window) -> None:
         after.tanh_()
 
 
-def product_backward(w: Window, g: Arriving) -> Leaving:
+def product_backward(w: Window, back: Arriving) -> Leaving:
     """In the gates' values a, c:
 
     h' = tanh(a c + b):   db = dh' s, s = 1 - h'²,  da = dh' s c a (1-a),
                           dc = dh' s a c (1-c)
     """
-    hs, dhs, ss = w.states[0], g.scratch[0], g.scratch[1][1:]
+    hs, dhs, ss = w.states[0], back.scratch[0], back.scratch[1][1:]
     size, steps = hs.size(2), w.x.size(0)
     a, c = torch.split(w.x, size, 2)
-    to_a, to_c = torch.split(g.d_x, size, 2)
-    by_gate = g.d_x.view([steps, hs.size(1), 2, size])
+    to_a, to_c = torch.split(back.d_x, size, 2)
+    by_gate = back.d_x.view([steps, hs.size(1), 2, size])
     slope(hs[1:], "tanh", ss)
     slope(a, "sigmoid", to_a)
     to_a.mul_(c).mul_(ss)
     slope(c, "sigmoid", to_c)
     to_c.mul_(a).mul_(ss)
-    torch.add(g.dy[steps - 1], g.d_last[0], out=dhs[steps])
+    torch.add(back.dy[steps - 1], back.d_last[0], out=dhs[steps])
     zero = torch.zeros_like(dhs[0])
     for t in range(steps - 1, -1, -1):
         by_gate[t].mul_(dhs[t + 1].unsqueeze(1))
-        affine(g.dy[t - 1] if t > 0 else zero, g.d_x[t], w.weights[0], dhs[t])
-    d_w_hh = weight_gradient(flat(g.d_x), flat(hs[:-1]), w.weights[0])
+        affine(back.dy[t - 1] if t > 0 else zero, back.d_x[t], w.weights[0], dhs[t])
+    d_w_hh = weight_gradient(flat(back.d_x), flat(hs[:-1]), w.weights[0])
     return Leaving([dhs[0].clone()], d_w_hh, ss.mul_(dhs[1:]).sum([0, 1]))

@@ -32,7 +32,7 @@ class Arriving(NamedTuple):
     d_x: Tensor
     """(T, B, G·H) becomes the gradient of x"""
     scratch: list[Tensor]
-    """(T+1, B, H) each; row t+1 belongs to step t"""
+    """(T+1, B, H) each; row t+1 belongs to step t, row 0 to what comes before the window"""
 
 
 class Leaving(NamedTuple):

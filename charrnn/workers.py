@@ -6,16 +6,16 @@ gradients are summed.
 """
 
 import itertools
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import torch
 
-Result = TypeVar("Result")
+from charrnn import machine
 
-STREAMS = 8
-"""The fewest that are worth a worker."""
+Result = TypeVar("Result")
 
 
 class Workers:
@@ -25,6 +25,7 @@ class Workers:
         """`threads` is how many processors all of them may use."""
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, "charrnn-worker")
+        self._done_before: set[object] = set()
 
     def close(self) -> None:
         """End the threads."""
@@ -32,7 +33,7 @@ class Workers:
 
     def parts(self, streams: int) -> list[slice]:
         """B streams, divided among as many workers as are worth it."""
-        count = max(1, min(self._threads, streams // STREAMS))
+        count = machine.workers(streams, self._threads)
         edges = [streams * number // count for number in range(count + 1)]
         return [slice(*pair) for pair in itertools.pairwise(edges)]
 
@@ -51,6 +52,14 @@ class Workers:
         prepare(threads)
         if len(parts) == 1:
             return [function(parts[0])]
+        # Threads that are the first to call a library's function, and do so at once, were
+        # given other last digits in one process of twenty (tanh or σ: never, once called).
+        # So what was not done before is done one by one.
+        code = getattr(function, "__code__", function)
+        if code not in self._done_before:
+            results = [self._pool.submit(work, part).result() for part in parts]
+            self._done_before.add(code)
+            return results
         calls = [self._pool.submit(work, part) for part in parts]
         try:
             wait(calls)
@@ -65,5 +74,5 @@ def prepare(threads: int) -> None:
     Numbers that near to 0 would slow a product many times over. What threads PyTorch
     starts later take after the one that starts them; so this comes before all arithmetic.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(min(threads, os.cpu_count() or 1))  # a thousand can end in a crash
     torch.set_flush_denormal(True)

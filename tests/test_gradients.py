@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from charrnn.gradients import take_gradient
+from charrnn.machine import STREAMS_A_WORKER as STREAMS
 from charrnn.model import CharacterModel
 from charrnn.settings import MODELS, NONLINEARITIES, ModelSettings, TrainingSettings
 from charrnn.training import take_step
 from charrnn.training_state import fresh_state
-from charrnn.workers import STREAMS, Workers
+from charrnn.workers import Workers
 
 V = 7
 CELLS = [(m, n) for m in MODELS for n in (NONLINEARITIES if m == "rnn" else ("tanh",))]

@@ -15,7 +15,7 @@ HOUSE = Path(charrnn.__file__).parent
 ROWS = (
     ("",),  # the package itself: its version
     ("errors",),
-    ("seeds", "settings", "schedule", "files", "arrays"),
+    ("seeds", "settings", "schedule", "files", "machine", "arrays"),
     ("texts", "tokenizer", "cells"),
     ("corpus",),
     ("sealed",),
@@ -31,7 +31,7 @@ ROWS = (
     ("recurrence",),
     ("model",),
     ("evaluation", "gradients"),
-    ("machine", "planning"),
+    ("planning",),
     ("training_state",),
     ("training",),
     ("calibration", "contenders"),

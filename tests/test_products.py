@@ -179,6 +179,6 @@ def test_a_pytorch_that_multiplies_wrongly_is_found_out(monkeypatch, precision):
 def test_only_a_large_product_is_worth_packing_in_fp32(monkeypatch):
     or_skip("fp32", packed=True)
     weight = torch.zeros(8, 16)
-    monkeypatch.setattr(products, "LEAST", 8 * 16 * 4)
+    monkeypatch.setattr(products, "LEAST_PACKED", 8 * 16 * 4)
     assert not ready(weight, 3, "fp32", packed=True).is_mkldnn
     assert ready(weight, 4, "fp32", packed=True).is_mkldnn

@@ -13,7 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.workers import STREAMS, Workers
+from charrnn.machine import STREAMS_A_WORKER as STREAMS
+from charrnn.workers import Workers
 
 
 def ours():
@@ -40,6 +41,12 @@ def workers():
     yield make
     for each in made:
         each.close()
+
+
+def practised(workers, function):
+    """The function, as if the workers had done it before."""
+    workers._done_before.add(function.__code__)
+    return function
 
 
 @given(streams=st.integers(1, 300), threads=st.integers(1, 70))
@@ -73,10 +80,38 @@ def test_results_come_in_the_order_of_the_parts(workers):
 def test_parts_are_done_side_by_side(workers):
     two = workers(2)
     meeting = threading.Barrier(2, timeout=30)
-    names = two.map(
-        lambda _: (meeting.wait(), threading.current_thread().name)[1], two.parts(2 * STREAMS)
-    )
-    assert len(set(names)) == 2
+
+    def meet(_):
+        meeting.wait()
+        return threading.current_thread().name
+
+    assert len(set(two.map(practised(two, meet), two.parts(2 * STREAMS)))) == 2
+
+
+def test_what_was_never_done_before_is_done_one_by_one(workers):
+    """Two first calls of a library's function at once may not give what later calls give."""
+    two, doing, most = workers(2), [], []
+
+    def overlap(_):
+        doing.append(1)
+        time.sleep(0.05)
+        most.append(len(doing))
+        doing.pop()
+
+    parts = two.parts(2 * STREAMS)
+    two.map(overlap, parts)
+    assert most == [1, 1]
+    two.map(overlap, parts)
+    assert max(most) == 2
+    first = workers(2)
+
+    def fail(part):
+        raise ValueError(part.start)
+
+    with pytest.raises(ValueError, match="0"):
+        first.map(fail, parts)
+    with pytest.raises(ValueError, match="0"):
+        first.map(fail, parts)
 
 
 def test_one_part_is_done_by_the_caller(workers):
@@ -100,7 +135,7 @@ def test_what_a_worker_raises_is_raised_when_all_have_ended(workers, failing, er
         ended.append(part)
 
     with pytest.raises(type(error)) as raised:
-        three.map(fail, parts)
+        three.map(practised(three, fail), parts)
     assert raised.value is error
     assert len(ended) == 2
     assert three.map(lambda part: part.start, parts) == [0, 8, 16]  # it serves as before
@@ -132,7 +167,7 @@ def test_what_failed_is_let_go_without_the_collector_s_help(workers):
     gc.disable()
     try:
         with contextlib.suppress(ValueError):
-            two.map(fail, two.parts(2 * STREAMS))
+            two.map(practised(two, fail), two.parts(2 * STREAMS))
         assert len(alive) == 2
         assert [each() for each in alive] == [None, None]
     finally:
@@ -149,7 +184,8 @@ def test_closed_workers_leave_no_thread():
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("streams", [1, 2 * STREAMS, 5 * STREAMS])
-def test_all_together_use_no_more_processors_than_allowed(workers, threads, streams):
+def test_all_together_use_no_more_processors_than_allowed(monkeypatch, workers, threads, streams):
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
     some = workers(threads)
     parts = some.parts(streams)
     found = some.map(lambda _: torch.get_num_threads(), parts)
@@ -157,7 +193,8 @@ def test_all_together_use_no_more_processors_than_allowed(workers, threads, stre
     assert threads - len(parts) < sum(found) <= threads
 
 
-def test_a_thread_that_served_another_division_uses_no_more_than_its_share(workers):
+def test_a_thread_that_served_another_division_uses_no_more_than_its_share(monkeypatch, workers):
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
     four = workers(4)
     for streams in 4, 2, 3, 4, 2:
         found = four.map(lambda _: torch.get_num_threads(), four.parts(streams * STREAMS))

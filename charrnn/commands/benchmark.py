@@ -87,10 +87,10 @@ def training(
       charrnn benchmark training --hidden-size 384 --seq-length 100 --batch-size 32
       charrnn benchmark training --json > measured.jsonl
 
-    A whole step is measured: batch, forward, loss, backward, clipping, AdamW. charrnn and
-    torch.nn (in fp32, and under bf16 autocast) each compute in a process of their own and
-    take turns. The ceiling is the time that the step's matrix products would need alone, in
-    the fastest way there is, as a share of charrnn's whole step.
+    A whole step is measured: batch, forward, loss, backward, clipping, AdamW. The same model
+    and step on torch.nn (in fp32, and under bf16 autocast) and charrnn's own each compute in a
+    process of their own and take turns. The ceiling is the time that the step's matrix products
+    would need alone, in the fastest way there is, as a share of charrnn's whole step.
     """
     if repetitions is not None and not 1 <= repetitions <= 1_000:
         raise UsageError(f"--repetitions {repetitions}: must be a whole number from 1 to 1000")

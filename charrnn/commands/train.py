@@ -246,7 +246,11 @@ def _go_on(
     if settings.threads != record.training.threads:
         console.warn(
             f"begun with {record.training.threads} threads, going on with {settings.threads}: "
-            "the end may differ in the last digits"
+            + (
+                "dropout falls elsewhere"
+                if settings.dropout
+                else "the end may differ in the last digits"
+            )
         )
     _watch(resumed, stop, quiet)
 
