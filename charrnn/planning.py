@@ -19,7 +19,7 @@ LEARNING_RATES = {"adamw": 7e-3, "sgd": 4.0}
 WEIGHT_DECAYS = {"adamw": 0.1, "sgd": 2e-4}
 """By optimizer; the matrices shrink by about the same share a step with either."""
 
-OPERATIONS_PER_SECOND = 4e10
+OPERATIONS_PER_SECOND = 7e10
 """About what a processor thread gets through while training; only choices rest on it."""
 
 GPU_THREADS = 50

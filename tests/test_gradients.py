@@ -2,7 +2,10 @@
 
 import gc
 import math
+import os
 import resource
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -465,3 +468,37 @@ def test_memory_does_not_grow_over_2000_steps(some_workers, model, nonlinearity)
             found[step] = tensors(), *buffers(network), peak
     assert found[2_000][:3] == found[200][:3]
     assert found[2_000][3] - found[200][3] < 8 * 1024
+
+
+@pytest.mark.torture
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_the_first_windows_of_many_processes_agree():
+    """Two first calls of a library's function at once differ in about one process of twenty."""
+    script = """
+import os
+import torch
+from charrnn.gradients import take_gradient
+from charrnn.settings import ModelSettings, TrainingSettings
+from charrnn.training_state import fresh_state
+from charrnn.workers import Workers
+
+torch.set_num_threads(1)
+state = fresh_state(ModelSettings(hidden_size=32), TrainingSettings(batch_size=16), 60)
+ids = torch.arange(24 * 16).reshape(24, 16) * 7 % 60
+for _ in range(150):
+    read, write = os.pipe()
+    if not os.fork():
+        options = {"dropout": 0, "generator": None, "weight_masks": None, "precision": "fp32"}
+        take_gradient(state.model, ids, ids, state.carried, workers=Workers(2), **options)
+        found = [weight.grad.double().sum().item().hex() for weight in state.model.parameters()]
+        os.write(write, " ".join(found).encode())
+        os._exit(0)
+    os.wait()
+    print(os.read(read, 4096).decode())
+    os.close(read)
+    os.close(write)
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    found = ran.stdout.splitlines()
+    assert len(found) == 150
+    assert len(set(found)) == 1
