@@ -152,37 +152,43 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor, *d_last: Tensor) -> tuple[Tensor | None, ...]:
-        ids, source, w_ih, w_hh, inside, *states = ctx.saved_tensors
-        ctx.lease.renew()
-        cell, (steps, batch, rows) = CELLS[ctx.cell], ctx.x.shape
-        size = w_hh.shape[1]
-        pieces = cell.pieces if cell.pieces_back else (sum(cell.pieces),)
-        window = Window(
-            ctx.x,
-            states,
-            ctx.kept,
-            [
-                ready(piece.t(), batch, ctx.precision, ctx.packed)
-                for piece in torch.split(w_hh, [size * n for n in pieces])
-            ],
-            inside,
-        )
-        scratch = ctx.memory.scratch.lease()
-        d_x = scratch.buffers.take("d_x", (steps, batch, rows), w_hh)
-        room = _take(scratch.buffers, "room", cell.scratch, (steps + 1, batch, size), w_hh)
-        arriving = Arriving(dy.contiguous(), list(d_last), d_x, room)
-        leaving = compiled(ctx.cell, w_hh.device.type).backward(window, arriving)
-        ctx.lease.release()
-        ready_w_ih = ready(w_ih.t(), steps * batch, ctx.precision, ctx.packed)
-        gradients = _input_gradients(d_x, ids, source, ready_w_ih, ctx.looked_up)
-        scratch.release()
-        return (
-            *(None, None, None, None),
-            *gradients,
-            leaving.d_w_hh,
-            leaving.d_b,
-            *leaving.d_first,
-        )
+        with torch.autocast(dy.device.type, enabled=False):
+            return _go_back(ctx, dy, d_last)
+
+
+def _go_back(ctx: Any, dy: Tensor, d_last: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+    """The gradients of what the layer's forward was given, in its order."""
+    ids, source, w_ih, w_hh, inside, *states = ctx.saved_tensors
+    ctx.lease.renew()
+    cell, (steps, batch, rows) = CELLS[ctx.cell], ctx.x.shape
+    size = w_hh.shape[1]
+    pieces = cell.pieces if cell.pieces_back else (sum(cell.pieces),)
+    window = Window(
+        ctx.x,
+        states,
+        ctx.kept,
+        [
+            ready(piece.t(), batch, ctx.precision, ctx.packed)
+            for piece in torch.split(w_hh, [size * n for n in pieces])
+        ],
+        inside,
+    )
+    scratch = ctx.memory.scratch.lease()
+    d_x = scratch.buffers.take("d_x", (steps, batch, rows), w_hh)
+    room = _take(scratch.buffers, "room", cell.scratch, (steps + 1, batch, size), w_hh)
+    arriving = Arriving(dy.contiguous(), list(d_last), d_x, room)
+    leaving = compiled(ctx.cell, w_hh.device.type).backward(window, arriving)
+    ctx.lease.release()
+    ready_w_ih = ready(w_ih.t(), steps * batch, ctx.precision, ctx.packed)
+    gradients = _input_gradients(d_x, ids, source, ready_w_ih, ctx.looked_up)
+    scratch.release()
+    return (
+        *(None, None, None, None),
+        *gradients,
+        leaving.d_w_hh,
+        leaving.d_b,
+        *leaving.d_first,
+    )
 
 
 def _take(buffers: Buffers, name: str, count: int, shape: tuple[int, ...], like: Tensor) -> Any:
@@ -207,7 +213,10 @@ def _input_products(
 def _input_gradients(
     d_x: Tensor, ids: Tensor | None, source: Tensor, w_ih: Tensor, looked_up: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of the source, W_ih and the bias; w_ih, transposed, being made ready."""
+    """The gradients of the source, W_ih and the bias; w_ih, transposed, being made ready.
+
+    x = W_ih v + b:  dv = dx W_ih,  dW_ih = dxᵀ v,  db = dx, summed over steps and streams.
+    """
     d, v = flat(d_x), source
     if ids is None:
         v = flat(source)

@@ -765,3 +765,11 @@ def test_threads_that_share_a_memory_do_one_another_no_harm(model, nonlinearity)
         thread.join()
     assert not wrong
     assert max(count(memory)) <= 3
+
+
+@each_cell
+def test_autocast_around_it_changes_nothing(model, nonlinearity):
+    layer = Layer(model, nonlinearity, 5, 3, 2, 4, dtype=torch.float32)
+    wanted = layer.found()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert_equal(layer.found(), wanted)

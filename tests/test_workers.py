@@ -201,6 +201,12 @@ def test_a_thread_that_served_another_division_uses_no_more_than_its_share(monke
         assert found == [4 // streams] * streams
 
 
+def test_there_are_never_more_threads_than_processors(monkeypatch, workers):
+    """Thousands of OpenMP's threads can end in a crash."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert workers(4096).map(lambda _: torch.get_num_threads(), [slice(0, 1)]) == [2]
+
+
 # Numbers near 0
 
 
