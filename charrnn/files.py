@@ -6,9 +6,11 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from charrnn.errors import CharrnnError, DiskFullError, LockedError, RunError
 
@@ -55,6 +57,15 @@ def write_json(path: Path, value: object) -> None:
     """Put `value` at `path` as indented JSON, durably; raises as `write_file`."""
     # ASCII, because a path may hold bytes that are no UTF-8.
     write_file(path, (json.dumps(value, indent=2, ensure_ascii=True) + "\n").encode())
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, at once whatever it is; a pipe or a device raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would wait
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return os.fdopen(descriptor, "rb")
 
 
 def sync_directory(path: Path) -> None:

@@ -327,6 +327,20 @@ def test_what_json_cannot_hold_leaves_the_old_file(target: Path) -> None:
     assert beside(target) == [target.name]
 
 
+def test_only_a_regular_file_is_opened_for_reading(target: Path) -> None:
+    """A named pipe would wait for a writer, and a device may never end."""
+    with files.open_regular(target) as stream:
+        assert stream.read() == OLD
+    pipe, link = target.parent / "pipe", target.parent / "link"
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/zero")
+    for path in pipe, link, target.parent:
+        with pytest.raises(OSError, match="not a regular file"):
+            files.open_regular(path)
+    with pytest.raises(FileNotFoundError):
+        files.open_regular(target.parent / "absent")
+
+
 def test_syncing_a_directory_closes_it_even_when_it_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
