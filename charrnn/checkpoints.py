@@ -7,6 +7,7 @@ The resume file is written first and the model file, which names the resume file
 digest, commits both. Nothing is ever unpickled.
 """
 
+import contextlib
 import math
 import os
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.errors import CheckpointError, DamagedError, FormatError, UsageError
-from charrnn.files import failures_named, write_file
+from charrnn.files import failures_named, sync_directory, write_file
 from charrnn.sealed import (
     FIND_WHOLE,
     Tensors,
@@ -90,7 +91,7 @@ def _are_one(model_file: Path, resume_file: Path) -> bool:
     try:
         wanted = read_metadata(model_file)["resume_digest"]
         return bool(read_metadata(resume_file)["digest"] == wanted)
-    except (CheckpointError, KeyError):
+    except (CheckpointError, KeyError, OSError):
         return False
 
 
@@ -100,14 +101,19 @@ def write_checkpoint(
     """Write both files of a checkpoint, the resume file first.
 
     `state` is what the resume file's header keeps: numbers that are no tensors.
-    Returns the record with its digests. Raises DiskFullError or RunError.
+    Returns the record with its digests once both would survive a power cut. Raises
+    DiskFullError or RunError; what was there before can then still be gone on from.
     """
     resume_bytes, resume_digest = seal(resume, {"resume": state})
     earlier = _earlier_path(model_file)
     if _are_one(model_file, resume_path(model_file)):
         # A step saved anew: until the new model file is there, the old one needs its own.
+        # Synced on both sides, else a power cut could keep the renames that follow and
+        # lose this one, or keep this one and lose those that led to what is there.
         with failures_named(earlier):
+            sync_directory(earlier.parent)
             os.replace(resume_path(model_file), earlier)
+            sync_directory(earlier.parent)
     write_file(resume_path(model_file), resume_bytes)
     header = {
         "model": to_json(record.settings),
@@ -119,7 +125,8 @@ def write_checkpoint(
     }
     model_bytes, digest = seal(weights, header)
     write_file(model_file, model_bytes)
-    earlier.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # the checkpoint is whole, and readers pass over it
+        earlier.unlink()
     return replace(record, resume_digest=resume_digest, digest=digest)
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: durable writes, digests, locks."""
+"""Files that are whole or absent: durable writes, digests, room on the disk."""
 
 import contextlib
 import errno
@@ -7,17 +7,21 @@ import json
 import os
 import secrets
 import stat
-import time
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from charrnn.errors import CharrnnError, DiskFullError, LockedError, RunError
+from charrnn.errors import CharrnnError, DiskFullError, RunError
 
 TEMPORARY_PREFIX = ".writing-"
 """What the name of a file that is not finished yet begins with."""
 
+PLAIN = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NONBLOCK", "O_BINARY"))
+"""How a file is opened whatever it is: a pipe without waiting, its bytes as they are."""
+
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NEVER_SYNCED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -32,10 +36,11 @@ def write_file(path: Path, data: bytes) -> None:
             with open(temporary, "xb") as stream:
                 stream.write(data)
                 stream.flush()
-                os.fsync(stream.fileno())
+                sync(stream.fileno())
             os.replace(temporary, path)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what failed first is what is told
+                temporary.unlink()
             raise
         sync_directory(path.parent)
 
@@ -45,12 +50,15 @@ def write_output(path: Path, data: bytes) -> None:
 
     Raises DiskFullError or RunError.
     """
-    target = path.resolve()
-    if target.exists() and not target.is_file():
-        with failures_named(path):
-            target.write_bytes(data)
-    else:
-        write_file(target, data)
+    with failures_named(path):
+        try:
+            special = not stat.S_ISREG(path.stat().st_mode)
+        except FileNotFoundError:
+            special = False
+        if special:
+            path.write_bytes(data)
+            return
+    write_file(Path(os.path.realpath(path)), data)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -61,71 +69,87 @@ def write_json(path: Path, value: object) -> None:
 
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading, at once whatever it is; a pipe or a device raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would wait
+    descriptor = os.open(path, os.O_RDONLY | PLAIN)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file")
     return os.fdopen(descriptor, "rb")
 
 
+def sync(descriptor: int) -> None:
+    """Return when what an open file holds would survive a power cut; raises OSError."""
+    if sys.platform == "darwin":  # whose fsync leaves it in the drive's own memory
+        import fcntl
+
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
+
+
 def sync_directory(path: Path) -> None:
-    """Make what was renamed, created or removed in a directory survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Make what was renamed, created or removed in a directory survive a power cut.
+
+    Raises OSError, but not where a file system knows no such thing.
+    """
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        sync(descriptor)
+    except OSError as error:
+        if error.errno not in _NEVER_SYNCED:
+            raise
     finally:
         os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it, durably; one that is there is left as it is.
+
+    Raises DiskFullError or RunError.
+    """
+    with failures_named(path):
+        missing = [each for each in (path, *path.parents) if not each.exists()]
+        for each in reversed(missing):
+            each.mkdir(exist_ok=True)
+            sync_directory(each.parent)
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+
+def free_space(directory: Path) -> int:
+    """How many bytes this user may still write there; a great many where that is not known."""
+    from shutil import disk_usage  # not for those who only look for help
+
+    try:
+        room = disk_usage(directory)
+    except OSError:
+        return sys.maxsize
+    return room.free if room.total else sys.maxsize
+
+
+def check_space(directory: Path, needed: int) -> None:
+    """Raise DiskFullError unless `needed` bytes can still be written in a directory."""
+    free = free_space(directory)
+    if free < needed:
+        raise DiskFullError(
+            f"{directory}: {_size(needed)} needed, {_size(free)} free",
+            "free some space, or give a --checkpoint-dir on another disk",
+        )
+
+
+def _size(size: int) -> str:
+    """A number of bytes for people."""
+    for unit, name in (10**9, "GB"), (10**6, "MB"), (10**3, "kB"):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} bytes"
 
 
 def sha256(data: bytes) -> str:
     """The SHA-256 of `data`, as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
-
-
-@contextlib.contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock file `path`, which a process that dies gives back by dying.
-
-    Raises LockedError, naming `what` and the process that holds it.
-    """
-    import fcntl  # absent on Windows, where only training needs it
-
-    with failures_named(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        for attempt in range(3):  # `is_locked` holds it for a moment
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if attempt < 2:
-                    time.sleep(0.05)
-                    continue
-                holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
-                raise LockedError(
-                    f"{what}: in use by {holder or 'another process'}", "wait until it has ended"
-                ) from None
-            except OSError:  # a file system without locks: go on unprotected
-                break
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a living process holds the lock file `path`."""
-    import fcntl
-
-    try:
-        with open(path, "rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 @contextlib.contextmanager

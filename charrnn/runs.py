@@ -4,22 +4,24 @@ Which checkpoint is newest and which is best is read off the files themselves.
 """
 
 import contextlib
+import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from charrnn.checkpoints import ModelRecord, read_record, resume_files, resume_path
-from charrnn.errors import CheckpointError, LockedError, RunError, UsageError
-from charrnn.files import (
-    TEMPORARY_PREFIX,
-    failures_named,
-    is_locked,
-    sync_directory,
-)
+from charrnn.errors import CheckpointError, RunError, UsageError
+from charrnn.files import TEMPORARY_PREFIX, failures_named, make_directory, sync_directory
+from charrnn.locks import is_locked, locked
 from charrnn.run_record import RUN_FILE
 
 LOCK_FILE = "lock"
+
+_T = TypeVar("_T")
+_LOOKS = 10
+"""How often what was removed while it was looked at is looked for again."""
 
 _MODEL_FILE = re.compile(r"step-(\d{8,})\.safetensors")
 
@@ -47,8 +49,7 @@ def claim(directory: Path, name: str, *, numbered: bool, reuse: bool = False) ->
     raises RunError. Two processes never claim the same one. With `reuse`, a run that is
     there is taken as it is, begun or not; who works on it is for its lock to say.
     """
-    with failures_named(directory):
-        directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     number = 1
     while True:
         run = directory / (name if number == 1 else f"{name}-{number}")
@@ -78,33 +79,35 @@ def taken(run: Path, *, resumed: bool = False) -> RunError:
 def set_aside(run: Path) -> Path:
     """Rename a run's directory to the first free `<name>.old`, `<name>.old-2`, ...
 
-    Raises LockedError where it is being trained at this moment.
+    Raises LockedError where it is being trained at this moment, or RunError.
     """
-    if is_locked(run / LOCK_FILE):
-        raise LockedError(f"{run}: is being trained at this moment", "give another --name")
-    number = 1
-    while True:
-        target = run.with_name(run.name + (".old" if number == 1 else f".old-{number}"))
-        if not target.exists():
-            with failures_named(run):
-                os.rename(run, target)
-                sync_directory(run.parent)
-            return target
-        number += 1
+    with locked(run / LOCK_FILE, str(run)):  # moved with it: nobody else begins there meanwhile
+        number = 1
+        while True:
+            target = run.with_name(run.name + (".old" if number == 1 else f".old-{number}"))
+            if not target.exists():
+                with failures_named(run):
+                    os.rename(run, target)
+                    sync_directory(run.parent)
+                return target
+            number += 1
 
 
 def abandon(run: Path) -> None:
-    """Give a claimed name back if no step was taken under it."""
+    """Give a claimed and locked name back if no step was taken under it."""
     with contextlib.suppress(OSError):
         if {path.name for path in run.iterdir()} <= {LOCK_FILE, RUN_FILE}:
-            for name in LOCK_FILE, RUN_FILE:
+            for name in RUN_FILE, LOCK_FILE:  # the lock last: whoever gets it finds nothing begun
                 (run / name).unlink(missing_ok=True)
             run.rmdir()
 
 
 def is_unused(run: Path) -> bool:
     """Whether a run's directory was claimed and nothing more was finished in it."""
-    names = {path.name for path in run.iterdir()}
+    try:
+        names = {path.name for path in run.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     return {name for name in names if not name.startswith(TEMPORARY_PREFIX)} <= {LOCK_FILE}
 
 
@@ -113,13 +116,14 @@ def all_runs(directory: Path) -> list[Path]:
     if not directory.is_dir():
         return []
     with failures_named(directory):
-        return sorted(p for p in directory.iterdir() if p.is_dir() and model_files(p))
+        return sorted(run for run in directory.iterdir() if run.is_dir() and model_files(run))
 
 
 def model_files(run: Path) -> list[Path]:
-    """A run's model files, by step."""
-    with failures_named(run):
+    """A run's model files, by step; none where it has just been moved away."""
+    with failures_named(run), contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return sorted(filter(_is_model_file, run.iterdir()), key=step_of)
+    return []
 
 
 def _is_model_file(path: Path) -> bool:
@@ -142,17 +146,22 @@ def is_finished(run: Path, steps: int) -> bool:
 
 
 def records(paths: Iterable[Path]) -> list[tuple[Path, ModelRecord]]:
-    """The headers of those model files that have one."""
+    """The headers of those model files that are still there and have one."""
     found = []
     for path in paths:
-        with contextlib.suppress(CheckpointError):
+        with contextlib.suppress(CheckpointError, OSError):
             found.append((path, read_record(path)))
     return found
 
 
 def best(run: Path) -> Path | None:
     """The model file with the lowest validation loss; of equals, the newest."""
-    scored = records(model_files(run))
+    scored: list[tuple[Path, ModelRecord]] = []
+    for _ in range(_LOOKS):
+        files = model_files(run)
+        scored = records(files)
+        if all(path.exists() for path in files):  # else a better one may have come for it
+            break
     if not scored:
         return None
     return min(scored, key=lambda pair: (pair[1].nats_per_char, -pair[1].step))[0]
@@ -164,16 +173,46 @@ def find(reference: str | None, directory: Path) -> Path:
     A file; a run's directory (then its best checkpoint); a run's name under `directory`;
     or, left out, the best of the run written last. Raises CheckpointError.
     """
-    if reference is None:
-        return _of_run(_written_last(directory))
-    places = [Path(reference), directory / reference]
+    place = _written_last(directory) if reference is None else _place(reference, directory)
+    return place if place.is_file() else _of_run(place)
+
+
+def open_found(
+    reference: str | None, directory: Path, read: Callable[[Path], _T]
+) -> tuple[Path, _T]:
+    """The model file that CHECKPOINT means, and what `read` makes of it.
+
+    Where the file was pruned or its run moved away before it was read, it is looked for
+    again. Raises CheckpointError.
+    """
+    for _ in range(_LOOKS):
+        path = find(reference, directory)
+        try:
+            return path, read(path)
+        except CheckpointError:
+            if path.exists():
+                raise
+    return path, read(path)
+
+
+def _place(reference: str, directory: Path) -> Path:
+    """The file or the run's directory that a reference means; raises CheckpointError.
+
+    A directory counts where it holds checkpoints, and goes before a file of that name. A
+    name without a slash can be a run's.
+    """
+    places = [Path(reference)]
+    if "/" not in reference:
+        places.append(directory / reference)
     for place in places:
-        if place.is_dir() and model_files(place):
-            return _of_run(place)
+        if model_files(place):
+            return place
+    for place in places:
         if place.is_file():
             return place
-    if any(place.is_dir() for place in places):
-        raise _empty(next(place for place in places if place.is_dir()))
+    for place in places:
+        if place.is_dir():
+            raise _empty(place)
     known = ", ".join(run.name for run in all_runs(directory)) or "none"
     raise CheckpointError(
         f"{reference}: no checkpoint, run directory or run of that name",
@@ -185,25 +224,19 @@ def select_runs(names: Iterable[str] | None, directory: Path) -> list[Path]:
     """The runs of these names or directories, or every one; raises CheckpointError."""
     if not names:
         return all_runs(directory)
-    found = []
-    for name in names:
-        places = [place for place in (Path(name), directory / name) if place.is_dir()]
-        if not places:
-            raise CheckpointError(f"{name}: no run of that name", f"runs are in {directory}")
-        found.append(places[0])
+    found = [_place(name, directory) for name in names]
+    for place in found:
+        if not place.is_dir():
+            raise CheckpointError(f"{place}: a file, not a run", f"runs are in {directory}")
     return found
 
 
 def select(references: Iterable[str] | None, directory: Path) -> list[Path]:
     """Every model file of these runs, and these files; or every one there is."""
-    if not references:
-        return [path for run in all_runs(directory) for path in model_files(run)]
+    places = [_place(reference, directory) for reference in references or ()]
     found: list[Path] = []
-    for reference in references:
-        if Path(reference).is_file():
-            found.append(Path(reference))
-        else:
-            found += model_files(select_runs([reference], directory)[0])
+    for place in places if references else all_runs(directory):
+        found += [place] if place.is_file() else model_files(place)
     return found
 
 
@@ -230,7 +263,15 @@ def _written_last(directory: Path) -> Path:
     if len(busy) > 1:
         names = ", ".join(run.name for run in busy)
         raise UsageError(f"several runs are being written: {names}", "name the one you mean")
-    return busy[0] if busy else max(runs, key=lambda run: model_files(run)[-1].stat().st_mtime)
+    return busy[0] if busy else max(runs, key=_written)
+
+
+def _written(run: Path) -> float:
+    """When a run's newest checkpoint was written, in seconds; long ago where it is gone."""
+    for _ in range(_LOOKS):
+        with contextlib.suppress(FileNotFoundError, IndexError):
+            return model_files(run)[-1].stat().st_mtime
+    return -math.inf
 
 
 def prune(run: Path, keep: int, *, newest: Path | None = None, dry_run: bool = False) -> list[Path]:
@@ -238,17 +279,19 @@ def prune(run: Path, keep: int, *, newest: Path | None = None, dry_run: bool = F
 
     Resume files stay for the newest two. `newest` is the one just saved, where files of
     later steps are left from before a damage; those stay. Returns what was (or would be)
-    removed.
+    removed. Raises RunError.
     """
     every = model_files(run)
     if not every:
         return []
-    files = every[: every.index(newest) + 1] if newest else every
+    files = every[: every.index(newest) + 1] if newest in every else every
     kept = {best(run), *files[-1 - keep :]}
     doomed = [path for path in files if path not in kept]
     idle = dict.fromkeys([*doomed, *files[:-2]])  # what no resume will begin from
     doomed += [path for model_file in idle for path in resume_files(model_file)]
     if not dry_run:
+        # What is kept is on the disk since it was saved, so these may vanish in any order,
+        # all or some of them, and come back after a power cut: no sync is needed.
         for path in doomed:
             with failures_named(path):
                 path.unlink(missing_ok=True)
@@ -266,10 +309,17 @@ def set_damaged_aside(model_file: Path) -> None:
 
 
 def remove_unfinished(run: Path) -> None:
-    """Remove what a crash left half-written in a run that this process has locked."""
-    for path in run.glob(TEMPORARY_PREFIX + "*"):
-        path.unlink(missing_ok=True)
+    """Remove what a crash left half-written in a run that this process has locked.
+
+    Raises RunError.
+    """
     whole = {resume_path(path).stem for path in model_files(run)}
-    for path in run.glob("*.resume.*"):
-        if path.stem not in whole and not path.name.endswith(".damaged"):
+    half = list(run.glob(TEMPORARY_PREFIX + "*"))
+    half += [
+        path
+        for path in run.glob("*.resume.*")
+        if path.stem not in whole and not path.name.endswith(".damaged")
+    ]
+    for path in half:
+        with failures_named(path):
             path.unlink(missing_ok=True)

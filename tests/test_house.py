@@ -16,7 +16,7 @@ ROWS = (
     ("",),  # the package itself: its version
     ("errors",),
     ("seeds", "settings", "schedule", "files", "machine", "arrays"),
-    ("texts", "tokenizer", "cells"),
+    ("locks", "texts", "tokenizer", "cells"),
     ("corpus",),
     ("sealed",),
     ("checkpoints",),

@@ -24,7 +24,8 @@ from charrnn.checkpoints import (
     write_checkpoint,
 )
 from charrnn.errors import CheckpointError, LockedError, RunError, UsageError
-from charrnn.files import TEMPORARY_PREFIX, locked
+from charrnn.files import TEMPORARY_PREFIX
+from charrnn.locks import locked
 from charrnn.metrics import METRICS_FILE, Metrics, read_metrics
 from charrnn.run_record import RUN_FILE, RunRecord, check_same, read_run, write_record
 from charrnn.schedule import Schedule

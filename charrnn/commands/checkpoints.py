@@ -230,7 +230,7 @@ def prune(
         raise UsageError(f"--keep {keep}: must be at least 0")
 
     from charrnn import runs
-    from charrnn.files import locked
+    from charrnn.locks import locked
 
     for run in runs.select_runs(run_names, checkpoint_dir):
         doomed = runs.prune(run, keep, dry_run=True)

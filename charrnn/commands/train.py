@@ -79,7 +79,7 @@ def train(
     TrainingSettings(**_named(given, TrainingSettings))
 
     from charrnn import run_record, runs, verdict
-    from charrnn.files import locked
+    from charrnn.locks import locked
     from charrnn.schedule import Budget
     from charrnn.signals import StopSignals
 
