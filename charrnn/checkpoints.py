@@ -106,14 +106,14 @@ def write_checkpoint(
     """
     resume_bytes, resume_digest = seal(resume, {"resume": state})
     earlier = _earlier_path(model_file)
-    if _are_one(model_file, resume_path(model_file)):
-        # A step saved anew: until the new model file is there, the old one needs its own.
-        # Synced on both sides, else a power cut could keep the renames that follow and
-        # lose this one, or keep this one and lose those that led to what is there.
+    if model_file.exists():  # a step saved anew
         with failures_named(earlier):
+            # What a killed process renamed must be certain before more is renamed after it.
             sync_directory(earlier.parent)
-            os.replace(resume_path(model_file), earlier)
-            sync_directory(earlier.parent)
+            if _are_one(model_file, resume_path(model_file)):
+                # Until the new model file is there, the old one needs its own resume file.
+                os.replace(resume_path(model_file), earlier)
+                sync_directory(earlier.parent)
     write_file(resume_path(model_file), resume_bytes)
     header = {
         "model": to_json(record.settings),

@@ -64,6 +64,7 @@ class Disk:
         self.look()
         self.operations += [Operation("sync", file) for file in range(len(self._open))]
         self.operations.append(Operation("sync-directory"))
+        self.first = len(self.operations)
 
     def look(self) -> None:
         """Note what was made and written since the last look."""
@@ -147,15 +148,15 @@ class Crash(NamedTuple):
 
 
 def crash_states(
-    operations: list[Operation], *, unimportant: Callable[[str], bool], seed: int = 0
+    disk: Disk, *, unimportant: Callable[[str], bool], seed: int = 0
 ) -> Iterator[Crash]:
     """What may be on the disk after a power cut at any moment, each state once a moment.
 
     The bytes under an `unimportant` name are not varied.
     """
     draw = random.Random(seed)
-    for after in range(len(operations) + 1):
-        done = operations[:after]
+    for after in range(disk.first, len(disk.operations) + 1):
+        done = disk.operations[:after]
         said = [each.said for each in done if each.kind == "acknowledge"]
         seen = set()
         contents: dict[int, list[bytes]] = {}
