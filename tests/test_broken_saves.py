@@ -245,7 +245,7 @@ def test_a_call_that_fails_leaves_the_old_checkpoint_and_says_which_file(
     for code, kind in ERRORS.items():
         run, length = tmp_path / errno.errorcode[code], prepared[1]
         shutil.copytree(prepared[0], run)
-            calls, told = Calls(), []
+        calls, told = Calls(), []
 
         def failing(n: int, call: Callable[[], Any], code: int = code) -> Any:
             if n == number or (lasting and n > number):
@@ -305,7 +305,9 @@ def test_signals_in_the_middle_of_saves_do_not_disturb_them(run: Path, length: i
 
 
 @pytest.mark.parametrize("limit", [0, 100, 1_000])
-def test_a_limit_on_the_size_of_files_is_told_as_a_full_disk(limit: int, run: Path, length: int) -> None:
+def test_a_limit_on_the_size_of_files_is_told_as_a_full_disk(
+    limit: int, run: Path, length: int
+) -> None:
     def work(acknowledge: Callable[[int], None]) -> None:
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
