@@ -7,7 +7,7 @@ import contextlib
 import math
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -220,14 +220,14 @@ def _place(reference: str, directory: Path) -> Path:
     )
 
 
-def select_runs(names: Iterable[str] | None, directory: Path) -> list[Path]:
+def select_runs(names: Sequence[str] | None, directory: Path) -> list[Path]:
     """The runs of these names or directories, or every one; raises CheckpointError."""
     if not names:
         return all_runs(directory)
     found = [_place(name, directory) for name in names]
-    for place in found:
-        if not place.is_dir():
-            raise CheckpointError(f"{place}: a file, not a run", f"runs are in {directory}")
+    for name, place in zip(names, found, strict=True):
+        if place.is_file():
+            raise CheckpointError(f"{name}: a file, not a run", f"runs are in {directory}")
     return found
 
 

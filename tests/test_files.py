@@ -1,6 +1,7 @@
 """Files: whole or absent, whatever happens while they are written."""
 
 import errno
+import fcntl
 import hashlib
 import io
 import json
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -358,6 +360,136 @@ def test_syncing_a_directory_closes_it_even_when_it_fails(
 def test_a_digest_is_sha_256_in_hexadecimal() -> None:
     assert files.sha256(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert files.sha256(NEW) == hashlib.sha256(NEW).hexdigest()
+
+
+# Cleaning up, links and what is no file
+
+
+def test_a_cleanup_that_fails_does_not_hide_what_failed(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "cannot remove")
+
+    monkeypatch.setattr(os, "unlink", broken)
+    _sync_breaks(1)(monkeypatch, OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(DiskFullError, match="No space left"):
+        files.write_file(target, NEW)
+    _sync_breaks(1)(monkeypatch, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        files.write_file(target, NEW)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_a_file_has_the_permissions_that_a_new_one_gets(mask: int, target: Path) -> None:
+    target.chmod(0o400)
+    old = os.umask(mask)
+    try:
+        files.write_file(target, NEW)
+    finally:
+        os.umask(old)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_a_link_is_replaced_by_a_save_and_followed_for_a_user(target: Path) -> None:
+    link = target.with_name("link")
+    for there in True, False:
+        link.unlink(missing_ok=True)
+        link.symlink_to(target if there else "nowhere")
+        files.write_output(link, NEW)
+        assert link.is_symlink()
+        assert link.read_bytes() == NEW
+        files.write_file(link, OLD)
+        assert not link.is_symlink()
+        assert target.read_bytes() == NEW  # what it led to is as it was
+
+
+def test_a_link_to_itself_and_a_place_that_is_none_are_named(target: Path) -> None:
+    loop, leads_nowhere = target.with_name("loop"), target.with_name("leads-nowhere")
+    loop.symlink_to("loop")
+    leads_nowhere.symlink_to("no/such/directory")
+    for path in loop, leads_nowhere, target / "below", target.parent:
+        with pytest.raises(RunError, match=target.parent.name):
+            files.write_output(path, NEW)
+    assert loop.is_symlink()
+    assert not list(target.parent.glob(files.TEMPORARY_PREFIX + "*"))
+
+
+def test_the_output_may_be_a_pipe(target: Path) -> None:
+    done = in_a_process("files.write_output(path, b'through a pipe')\n", "/dev/stdout")
+    assert done.stdout == "through a pipe", done.stderr
+
+
+def test_a_file_system_that_cannot_sync_a_directory_is_no_obstacle(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _sync_breaks(2)(monkeypatch, OSError(errno.EINVAL, "Invalid argument"))
+    files.write_file(target, NEW)
+    assert target.read_bytes() == NEW
+
+
+def test_on_a_mac_the_drive_itself_is_told_to_sync(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its fsync leaves what was written in the drive's memory."""
+    told: list[int] = []
+    monkeypatch.setattr(files.sys, "platform", "darwin")
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", lambda descriptor, command: told.append(command))
+    files.write_file(target, NEW)
+    assert told == [51, 51]
+
+
+def test_directories_are_made_durably_from_the_top(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut must not take the directory that everything was saved in."""
+    synced: list[str] = []
+    monkeypatch.setattr(files, "sync_directory", lambda path: synced.append(path.name))
+    path = tmp_path / "a" / "b" / "c"
+    for _ in range(2):
+        files.make_directory(path)
+        assert path.is_dir()
+        assert synced == [tmp_path.name, "a", "b"]
+    (path / "file").touch()
+    for wrong in path / "file", path / "file" / "below":
+        with pytest.raises(RunError, match="file"):
+            files.make_directory(wrong)
+
+
+# Room on the disk
+
+
+def test_the_free_space_is_what_the_system_says(tmp_path: Path) -> None:
+    status = os.statvfs(tmp_path)
+    assert abs(files.free_space(tmp_path) - status.f_bavail * status.f_frsize) < 2**30
+    files.check_space(tmp_path, 1)
+
+
+@pytest.mark.parametrize(
+    ("needed", "free", "said"),
+    [
+        (2_500_000_000, 1_200_000, "2.5 GB needed, 1.2 MB free"),
+        (45_600, 0, "45.6 kB needed, 0 bytes free"),
+    ],
+)
+def test_too_little_room_is_told_in_figures_people_read(
+    needed: int, free: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "free_space", lambda _: free)
+    with pytest.raises(DiskFullError) as caught:
+        files.check_space(tmp_path, needed)
+    assert caught.value.message == f"{tmp_path}: {said}"
+    assert caught.value.hint
+    files.check_space(tmp_path, free)
+
+
+def test_a_file_system_that_cannot_tell_refuses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.check_space(tmp_path / "none", 10**15)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(total=0, free=0))
+    files.check_space(tmp_path, 10**15)
 
 
 # Failures named

@@ -158,7 +158,8 @@ def test_a_file_system_without_locks_is_no_obstacle(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
-    with locks.locked(lock, "it"):
+    with locks.locked(lock, "it") as held:
+        assert not held
         assert not locks.is_locked(lock)
 
 
@@ -172,3 +173,185 @@ def test_a_lock_in_a_missing_directory_is_named(tmp_path: Path) -> None:
 def test_an_error_of_the_work_under_a_lock_is_not_taken_for_the_locks_own(lock: Path) -> None:
     with pytest.raises(FileNotFoundError), locks.locked(lock, "it"):
         raise FileNotFoundError("something else")
+
+
+def test_who_holds_a_lock_is_told_so(lock: Path) -> None:
+    with locks.locked(lock, "it") as held:
+        assert held
+
+
+# The file that is meant
+
+
+@pytest.mark.parametrize("change", ["removed", "replaced", "moved"])
+def test_a_lock_file_that_changed_before_it_was_locked_is_not_the_lock(
+    change: str, lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two trainers would each hold a lock of the same name."""
+    really, changes = fcntl.flock, []
+
+    def late(stream: object, how: int) -> None:
+        if not changes:
+            changes.append(lock.rename(lock.with_name("moved")) if change == "moved" else None)
+            lock.unlink(missing_ok=True)
+            if change == "replaced":
+                lock.write_text("process 1 on another\n")
+        really(stream, how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with locks.locked(lock, "it") as held:
+        assert held
+        assert locks.is_locked(lock)
+        assert lock.read_text().startswith(f"process {os.getpid()} on ")
+        if change == "moved":
+            assert not locks.is_locked(lock.with_name("moved"))
+            assert lock.with_name("moved").read_bytes() == b""
+
+
+def test_a_lock_replaced_by_one_that_is_held_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, other = tmp_path / "lock", tmp_path / "other"
+    really = fcntl.flock
+    with locks.locked(other, "other"):
+
+        def late(stream: object, how: int) -> None:
+            if other.exists():
+                other.rename(lock)
+            really(stream, how)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(fcntl, "flock", late)
+        with pytest.raises(LockedError, match=f"process {os.getpid()} "), locks.locked(lock, "it"):
+            pytest.fail("two held the lock of one name")
+
+
+def test_a_directory_that_goes_before_its_lock_is_held_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, really = tmp_path / "run" / "lock", fcntl.flock
+    lock.parent.mkdir()
+
+    def late(stream: object, how: int) -> None:
+        if lock.parent.exists():
+            lock.unlink()
+            lock.parent.rmdir()
+        really(stream, how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(RunError, match="run/lock"), locks.locked(lock, "it"):
+        pytest.fail("a lock nobody can find was held")
+
+
+def test_where_files_are_never_the_same_it_goes_on_and_says_so(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "_is_at", lambda *_: False)
+    with locks.locked(lock, "it") as held:
+        assert not held
+
+
+def test_a_link_is_not_followed_to_what_would_be_written_over(lock: Path) -> None:
+    """A stranger's run directory may hold one."""
+    precious = lock.with_name("precious")
+    precious.write_text("mine")
+    lock.symlink_to(precious)
+    with pytest.raises(RunError, match="lock"), locks.locked(lock, "it"):
+        pass
+    assert precious.read_text() == "mine"
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(lock: Path) -> None:
+    os.mkfifo(lock)
+    assert not locks.is_locked(lock)
+
+
+def test_a_full_disk_does_not_keep_a_lock_from_being_held(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To prune is how space is made."""
+    lock.touch()
+    really = os.fdopen
+
+    class Full:
+        def __init__(self, descriptor: int) -> None:
+            self.stream = really(descriptor, "r+b", buffering=0)
+
+        def write(self, data: bytes) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def __enter__(self) -> "Full":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.stream.close()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.stream, name)
+
+    monkeypatch.setattr(os, "fdopen", lambda descriptor, *_, **__: Full(descriptor))
+    with locks.locked(lock, "it") as held:
+        monkeypatch.undo()
+        assert held
+        assert locks.is_locked(lock)
+    assert not locks.is_locked(lock)
+
+
+# Where there are no locks
+
+
+@pytest.fixture(params=["file system", "Windows"])
+def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    if request.param == "Windows":
+        monkeypatch.setitem(sys.modules, "fcntl", None)
+    else:
+        monkeypatch.setattr(fcntl, "flock", unsupported)
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_without_locks_a_living_process_is_in_the_way_and_a_dead_one_is_not(lock: Path) -> None:
+    here = os.uname().nodename
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        lock.write_text(f"process {process.pid} on {here}\n")
+        with pytest.raises(LockedError) as caught, locks.locked(lock, "night"):
+            pytest.fail("two trainers")
+        assert f"night: in use by process {process.pid} on {here}" in caught.value.message
+        assert f"remove {lock}" in caught.value.hint
+        assert lock.read_text() == f"process {process.pid} on {here}\n"
+        process.kill()
+    with locks.locked(lock, "night") as held:
+        assert not held
+        assert not locks.is_locked(lock)
+        assert lock.read_text() == f"process {os.getpid()} on {here}\n"
+    assert lock.read_bytes() == b""  # that number may soon be another process's
+
+
+@pytest.mark.usefixtures("no_locks")
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "rubbish",
+        "process 1 on another-node",
+        f"process {os.getpid()} on {os.uname().nodename}",
+        f"process 0 on {os.uname().nodename}",
+        f"process 9999999999 on {os.uname().nodename}",
+        "process x on y",
+        "\x1b[2J",
+    ],
+)
+def test_without_locks_what_says_nothing_of_a_living_process_is_no_obstacle(
+    said: str, lock: Path
+) -> None:
+    lock.write_text(said)
+    with locks.locked(lock, "it") as held:
+        assert not held
+
+
+def test_what_a_lock_file_says_is_told_only_where_it_is_a_process(lock: Path) -> None:
+    with locks.locked(lock, "it"):
+        lock.write_bytes(b"process 1 on \x1b[2Jyou")
+        with pytest.raises(LockedError, match="another process"), locks.locked(lock, "it"):
+            pass

@@ -19,13 +19,14 @@ from charrnn.checkpoints import (
     ModelRecord,
     expected_shapes,
     model_path,
+    read_checkpoint,
     read_record,
     resume_path,
     write_checkpoint,
 )
-from charrnn.errors import CheckpointError, LockedError, RunError, UsageError
+from charrnn.errors import CheckpointError, DamagedError, LockedError, RunError, UsageError
 from charrnn.files import TEMPORARY_PREFIX
-from charrnn.locks import locked
+from charrnn.locks import is_locked, locked
 from charrnn.metrics import METRICS_FILE, Metrics, read_metrics
 from charrnn.run_record import RUN_FILE, RunRecord, check_same, read_run, write_record
 from charrnn.schedule import Schedule
@@ -194,6 +195,21 @@ def test_a_run_that_is_being_trained_is_not_set_aside(tmp_path):
     assert steps_of(tmp_path / "night") == [1]
 
 
+def test_a_run_is_locked_while_it_is_set_aside(tmp_path, monkeypatch):
+    """Else one could begin in it between the look and the move."""
+    checkpoint(tmp_path / "night", 1)
+    really, locked_then = os.rename, []
+
+    def watched(source, target):
+        locked_then.append(is_locked(source / runs.LOCK_FILE))
+        really(source, target)
+
+    monkeypatch.setattr(os, "rename", watched)
+    aside = runs.set_aside(tmp_path / "night")
+    assert locked_then == [True]
+    assert not is_locked(aside / runs.LOCK_FILE)
+
+
 def test_a_name_is_given_back_only_if_no_step_was_taken(tmp_path):
     empty = runs.claim(tmp_path, "empty", numbered=False)
     (empty / runs.LOCK_FILE).touch()
@@ -331,12 +347,130 @@ def test_runs_and_files_are_selected(three_runs):
             select(["nope"], three_runs)
 
 
+def test_a_name_means_the_same_run_to_every_command(three_runs):
+    """Without checkpoints in it, a directory or a file that has a run's name is not meant."""
+    Path("a").mkdir()
+    Path("b").write_text("a corpus")
+    a, b = three_runs / "a", three_runs / "b"
+    assert runs.find("b", three_runs) == model_path(b, 2)
+    assert runs.select_runs(["a", "b"], three_runs) == [a, b]
+    assert runs.select(["a", "b"], three_runs) == [*runs.model_files(a), *runs.model_files(b)]
+    mine = checkpoint(Path("a"), 7)
+    assert runs.find("a", three_runs) == mine
+    assert runs.select_runs(["a"], three_runs) == [Path("a")]
+    assert runs.select(["a"], three_runs) == [mine]
+    for path in "./b", "./nothing":  # with a slash it is a path, and no run's name
+        with pytest.raises(CheckpointError, match=path):
+            runs.select_runs([path], three_runs)
+
+
 def test_headers_are_read_where_there_are_any(three_runs):
     paths = runs.model_files(three_runs / "a")
     paths[1].write_bytes(b"rubbish")
     found = runs.records(paths)
     assert [path for path, _ in found] == [paths[0], paths[2]]
     assert [record.step for _, record in found] == [1, 3]
+
+
+# While others prune, save and set aside
+
+
+@pytest.fixture
+def on_reading(monkeypatch):
+    """What is done just before the next header or file is read, once."""
+    waiting = []
+
+    def reads(path):
+        while waiting:
+            waiting.pop()()
+        return read_record(path)
+
+    monkeypatch.setattr(runs, "read_record", reads)
+    return waiting.append
+
+
+def test_a_run_pruned_while_its_best_is_looked_for_is_looked_at_again(tmp_path, on_reading):
+    checkpoint(tmp_path, 1, 1.0)
+    checkpoint(tmp_path, 2, 2.0)
+
+    def save_and_prune():
+        checkpoint(tmp_path, 3, 0.5)
+        runs.prune(tmp_path, 0)
+
+    on_reading(save_and_prune)
+    assert runs.best(tmp_path) == model_path(tmp_path, 3)
+    assert steps_of(tmp_path) == [3]
+
+
+def test_what_was_found_and_then_pruned_is_found_again(tmp_path):
+    for step, nats in (1, 1.0), (2, 2.0):
+        checkpoint(tmp_path / "night", step, nats)
+
+    def read(path):
+        checkpoint(tmp_path / "night", 3, 0.5)
+        runs.prune(tmp_path / "night", 0)
+        return read_checkpoint(path)
+
+    path, found = runs.open_found("night", tmp_path, read)
+    assert path == model_path(tmp_path / "night", 3)
+    assert found.record.step == 3
+
+
+def test_what_is_found_and_damaged_is_an_error_at_once(tmp_path):
+    path = checkpoint(tmp_path / "night", 1)
+    path.write_bytes(path.read_bytes()[:-1])
+    calls = []
+
+    def read(path):
+        calls.append(path)
+        return read_checkpoint(path)
+
+    for reference in "night", str(path), None:
+        with pytest.raises(DamagedError):
+            runs.open_found(reference, tmp_path, read)
+    assert calls == [path] * 3
+
+
+def test_a_file_that_goes_for_good_is_an_error_in_the_end(tmp_path):
+    path = checkpoint(tmp_path / "night", 1)
+
+    def read(path):
+        path.unlink(missing_ok=True)
+        return read_checkpoint(path)
+
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        runs.open_found(str(path), tmp_path, read)
+
+
+def test_runs_set_aside_while_they_are_looked_at_are_passed_over(three_runs, monkeypatch):
+    """Between the listing of the directory and that of a run, and again before its files."""
+    really = runs.model_files
+    looked = []
+
+    def model_files(run):
+        looked.append(run.name)
+        if run.name == "b" and run.exists() and looked.count("b") == 2:
+            runs.set_aside(run)
+        return really(run)
+
+    assert runs.model_files(three_runs / "never was") == []
+    monkeypatch.setattr(runs, "model_files", model_files)
+    assert runs.find(None, three_runs).parent.name in ("b.old", "c")
+    monkeypatch.undo()
+    assert runs.find("c", three_runs) == model_path(three_runs / "c", 2)
+
+
+def test_a_claim_on_what_is_just_given_back_or_is_a_file(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="exists"):
+        runs.claim(tmp_path, "file", numbered=False, reuse=True)
+    assert not runs.is_unused(tmp_path / "never was")
+
+
+def test_what_cannot_be_cleaned_up_is_named(tmp_path):
+    (tmp_path / f"{TEMPORARY_PREFIX}directory").mkdir()
+    with pytest.raises(RunError, match=TEMPORARY_PREFIX):
+        runs.remove_unfinished(tmp_path)
 
 
 # Pruning
