@@ -265,9 +265,9 @@ def test_a_call_that_fails_leaves_the_old_checkpoint_and_says_which_file(
             else:
                 # Only what no longer matters, or what is tried again, may fail unsaid.
                 assert CALLS[number].name == "unlink" or CALLS[number].file == METRICS_FILE
-        assert promises_broken(run, ["run.json", *BEFORE, *(SAVES[n] for n in told)]) == ""
         if not lasting:
             assert not list(run.glob(files.TEMPORARY_PREFIX + "*"))
+        assert promises_broken(run, ["run.json", *BEFORE, *(SAVES[n] for n in told)]) == ""
 
 
 def test_the_next_save_does_what_a_failed_one_could_not(
@@ -314,8 +314,8 @@ def test_a_limit_on_the_size_of_files_is_told_as_a_full_disk(
         gone_on(run, length, acknowledge)
 
     assert in_a_child(work) == (75, [])
-    assert promises_broken(run, ["run.json", *BEFORE]) == ""
     assert not list(run.glob(files.TEMPORARY_PREFIX + "*"))
+    assert promises_broken(run, ["run.json", *BEFORE]) == ""
 
 
 # Disks that are really full
@@ -345,8 +345,8 @@ for free in range(0, 80_000, 4_096):
     except DiskFullError as error:
         assert str(run) in error.message and "No space left" in error.message, error
         refused += 1
-    assert promises_broken(run, ["run.json", *BEFORE, *AFTER[: len(told)]]) == ""
     assert not list(run.glob(files.TEMPORARY_PREFIX + "*"))
+    assert promises_broken(run, ["run.json", *BEFORE, *AFTER[: len(told)]]) == ""
     ballast.unlink()
     try:
         files.check_space(disk, 3_000_000)

@@ -80,9 +80,11 @@ def test_a_power_cut_at_any_moment_loses_nothing_that_was_saved(
     keep: int, disk: Disk, check: Check
 ) -> None:
     live(disk.directory, disk, SAVES, keep)
-    found = list(check(disk))
-    assert set(found) == {""}
-    assert len(found) > 150
+    tried = 0
+    for wrong in check(disk):
+        assert wrong == ""
+        tried += 1
+    assert tried > 150
 
 
 def go_on(run: Path, disk: Disk) -> None:
