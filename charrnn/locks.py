@@ -30,8 +30,7 @@ def locked(path: Path, what: str) -> Iterator[bool]:
         try:
             yield held
         finally:
-            if not held:  # the number will be another process's one day
-                _sign(stream, "")
+            _sign(stream, "")  # the number will be another process's one day
 
 
 def is_locked(path: Path) -> bool:

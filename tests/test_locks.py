@@ -83,6 +83,7 @@ def test_a_lock_is_freed_on_leaving_even_by_an_error(lock: Path) -> None:
             assert locks.is_locked(lock)
             raise ZeroDivisionError
         assert not locks.is_locked(lock)
+        assert lock.read_bytes() == b""
 
 
 def test_one_process_cannot_hold_a_lock_twice(lock: Path) -> None:
