@@ -83,6 +83,7 @@ def test_a_run_of_format_1_means_what_it_meant(early_run: Path) -> None:
         optimizer="adamw",
         weight_drop=0.0,
         carry=True,
+        on_divergence="stop",
     )
     assert record.budget == {"steps": 12}
     words = record.command.split()

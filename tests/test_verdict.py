@@ -69,7 +69,7 @@ def finished(english, tmp_path):
                 versions={},
                 model=TINY,
                 training=TrainingSettings(seq_length=10, batch_size=4, seed=3),
-                schedule=Schedule(evaluations[-1][0], 1, 1, 1),
+                schedule=Schedule(evaluations[-1][0], 1, 1, 1, 1),
                 corpus=corpus.record(),
                 paths=[str(text)],
                 held_out_paths={s: str(t.path) for s, t in corpus.held_out.items()},
