@@ -12,8 +12,21 @@ from charrnn.metrics import Metrics
 from charrnn.runs import prune, remove_unfinished
 from charrnn.training_state import Snapshot, save
 
-HEADERS = 2**20
-"""Bytes that the headers of a checkpoint's files may take, more or less."""
+HEADERS = 2**16
+"""Bytes that the headers of a checkpoint's files take, more or less."""
+
+
+def check_room(run: Path, sizes: tuple[int, int], keep: int) -> None:
+    """Raise DiskFullError where there is too little space for all that a run will hold.
+
+    `sizes` are the bytes of a model file and of a resume file; `keep` is as for a Saver.
+    """
+    model, resume = sizes
+    # The best, the newest, those kept besides and the one being written; of resume files
+    # the newest two and the one being written.
+    at_most = (keep + 3) * (model + HEADERS) + 3 * resume
+    there = sum(path.stat().st_size for path in run.glob("step-*"))
+    check_space(run, max(at_most - there, model + resume + HEADERS))
 
 
 class Saver:
@@ -112,7 +125,7 @@ class Saver:
         done = self._done
         taken, record = self._job
         try:
-            check_space(self._run, taken.size + HEADERS)
+            check_space(self._run, _size(taken) + HEADERS)
             self._metrics.sync()
             record = save(taken, self._run, record)
             path = model_path(self._run, taken.step)
@@ -123,3 +136,8 @@ class Saver:
             self._error = error
         finally:
             done.set()
+
+
+def _size(taken: Snapshot) -> int:
+    arrays = (*taken.weights.values(), *taken.resume.values())
+    return sum(array.nbytes for array in arrays)

@@ -23,11 +23,11 @@ from charrnn.gradients import take_gradient
 from charrnn.metrics import Metrics
 from charrnn.recovery import recover
 from charrnn.runs import remove
-from charrnn.saver import Saver
+from charrnn.saver import Saver, check_room
 from charrnn.schedule import Schedule
 from charrnn.seeds import derive
 from charrnn.settings import TrainingSettings
-from charrnn.training_state import TrainingState, fresh_state, snapshot
+from charrnn.training_state import TrainingState, checkpoint_sizes, fresh_state, snapshot
 from charrnn.workers import Workers
 
 
@@ -91,11 +91,8 @@ def take_step(
 def diverged(state: TrainingState, how: str, settings: TrainingSettings) -> DivergenceError:
     """The error that says that training has gone wrong."""
     rate = settings.learning_rate * state.lowered
-    when = f"after step {state.step:,}"
-    if state.divergences:
-        when += f", at a learning rate lowered {len(state.divergences)} times to {rate:.2g}"
     return DivergenceError(
-        f"{when}: {how}",
+        f"after step {state.step:,} at a learning rate of {rate:.2g}: {how}",
         f"try --learning-rate {rate * LOWERING:.2g} under another --name; "
         "the checkpoints before it are kept",
     )
@@ -123,6 +120,7 @@ def train(
     or does what the settings say. Raises DivergenceError, DiskFullError or RunError; the
     last checkpoint stays good.
     """
+    check_room(run, checkpoint_sizes(state), settings.keep)
     sitting = _Sitting(state, corpus, settings, schedule, run, stop, save)
     try:
         yield from sitting.events()
@@ -208,10 +206,10 @@ class _Sitting:
         rate = settings.learning_rate * state.lowered * self.schedule.learning_rate(state.step)
         ids = self.corpus.ids["train"]
         loss, self.norm = take_step(state, ids, settings, rate, self.workers)
-        uniform = math.log(len(self.corpus.vocabulary))
-        if state.watch.diverges(loss, uniform) and settings.on_divergence != "continue":
-            mean = state.watch.mean
-            raise diverged(state, f"the loss is {loss:.3g}, and was {mean:.3g}", settings)
+        if settings.on_divergence != "continue":
+            level, uniform = state.watch.level, math.log(len(self.corpus.vocabulary))
+            if state.watch.diverges(loss, uniform):
+                raise diverged(state, f"the loss is {loss:.3g}, and was {level:.3g}", settings)
         ended = time.monotonic()
         self.busy += ended - began
         self.busy_steps += 1

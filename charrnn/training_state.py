@@ -135,8 +135,8 @@ def restored_state(
         state.seconds = float(numbers["seconds"])
         state.metrics_bytes = whole_number(numbers["metrics_bytes"])
         # Files of format 1 have neither.
-        mean, count, far_off = numbers.get("watch", (0.0, 0, 0))
-        state.watch = Watch(float(mean), whole_number(count), whole_number(far_off))
+        level, count, far_off = numbers.get("watch", (0.0, 0, 0))
+        state.watch = Watch(float(level), whole_number(count), whole_number(far_off))
         state.divergences = [whole_number(step) for step in numbers.get("divergences", ())]
     except (KeyError, TypeError, ValueError) as error:
         raise lacking(f"state of the training ({error})") from None
@@ -152,14 +152,16 @@ class Snapshot(NamedTuple):
     numbers: dict[str, Any]
 
     @property
-    def size(self) -> int:
-        """The bytes of its two files, but for their headers."""
-        return sum(array.nbytes for array in (*self.weights.values(), *self.resume.values()))
-
-    @property
     def is_good(self) -> bool:
         """Whether the losses up to it were as they should be."""
         return bool(self.numbers["watch"][2] == 0)
+
+
+def checkpoint_sizes(state: TrainingState) -> tuple[int, int]:
+    """The bytes of a model file and of a resume file, but for their headers."""
+    weights = sum(parameter.numel() for parameter in state.model.parameters())
+    carried = sum(part.numel() for parts in state.carried for part in parts)
+    return 4 * weights, 4 * (len(_moments(state.optimizer)) * weights + carried)
 
 
 def snapshot(state: TrainingState) -> Snapshot:
@@ -184,7 +186,7 @@ def snapshot(state: TrainingState) -> Snapshot:
         "evaluated": mean(state.evaluated),
         "seconds": state.seconds,
         "metrics_bytes": state.metrics_bytes,
-        "watch": [state.watch.mean, state.watch.count, state.watch.far_off],
+        "watch": [state.watch.level, state.watch.count, state.watch.far_off],
         "divergences": list(state.divergences),
     }
     return Snapshot(state.step, state.model.arrays(), resume, numbers)
