@@ -1,4 +1,4 @@
-"""What a person sees while a model trains: a live picture, or a line a report."""
+"""What a person sees on a terminal while a model trains: a live picture."""
 
 import itertools
 import math
@@ -9,12 +9,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from charrnn import console
+from charrnn.checkpoints import read_record
 from charrnn.corpus import windows_per_epoch
+from charrnn.events import (
+    Evaluated,
+    Event,
+    Progressed,
+    Reported,
+    WentBack,
+)
+from charrnn.lines import Display, Lines, TimeLeft, trouble
+from charrnn.runs import best
 from charrnn.sampling import Sampler
-from charrnn.schedule import Schedule
 from charrnn.session import Session
 from charrnn.settings import SamplingSettings
-from charrnn.training import Evaluated, Event, Progressed, Reported, Saved, Stopped
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,24 +32,6 @@ _SPARKS = "▁▂▃▄▅▆▇█"
 _LN2 = math.log(2.0)
 
 
-class Display:
-    """Told of events, shows nothing; a context, for the displays that need one."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        return None
-
-    def show(self, event: Event) -> None:
-        """Show an event."""
-
-
 def display(session: Session, quiet: bool) -> Display:
     """The display that fits: the live one on a terminal, lines elsewhere."""
     if quiet:
@@ -49,54 +39,6 @@ def display(session: Session, quiet: bool) -> Display:
     if console.is_terminal(sys.stderr):
         return Dashboard(session)
     return Lines(session.schedule)
-
-
-class Lines(Display):
-    """One plain line a report and an evaluation, on stderr, without control characters."""
-
-    def __init__(self, schedule: Schedule) -> None:
-        self._schedule = schedule
-        self._left = TimeLeft(schedule.steps)
-
-    def show(self, event: Event) -> None:
-        """Write a line where the event is worth one."""
-        if isinstance(event, Progressed):
-            self._left.step(event.step)
-            return
-        if isinstance(event, Saved):
-            return
-        place = f"step {event.step:,}/{self._schedule.steps:,}"
-        if isinstance(event, Stopped):
-            console.notice(f"{place}  stopped, everything saved")
-            return
-        place += f"  epoch {event.epoch:.2f}"
-        if isinstance(event, Reported):
-            speed = f"{console.number(event.characters_per_second)} chars/s"
-            measures = _measures(event.train_nats_per_char)
-            console.notice(f"{place}  train     {measures}  {speed}  {self._left}".rstrip())
-        elif event.score is not None:
-            console.notice(f"{place}  held out  {_measures(event.score.nats_per_char)}")
-
-
-class TimeLeft:
-    """How long the remaining steps will take, by those since the last look back."""
-
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-        self._began: tuple[int, float] | None = None
-        self._now = (0, 0.0)
-
-    def step(self, step: int) -> None:
-        """Take note that `step` steps are done."""
-        self._now = (step, time.monotonic())
-        if self._began is None:
-            self._began = self._now
-
-    def __str__(self) -> str:
-        if self._began is None or self._now[0] == self._began[0]:
-            return ""
-        rate = (self._now[1] - self._began[1]) / (self._now[0] - self._began[0])
-        return f"{console.duration(rate * (self._steps - self._now[0]))} left"
 
 
 @dataclass
@@ -123,7 +65,7 @@ class Dashboard(Display):
             session.settings.seq_length,
             session.settings.batch_size,
         )
-        self._seen = _Seen()
+        self._seen = _Seen(best=_best(session))
         self._losses: list[float] = []
         self._left = TimeLeft(schedule.steps)
         self._drawn = 0.0
@@ -167,6 +109,11 @@ class Dashboard(Display):
             if event.score and (seen.best is None or event.score.nats_per_char < seen.best[0]):
                 seen.best = (event.score.nats_per_char, event.step)
             seen.sample = self._fresh_sample()
+        elif isinstance(event, WentBack):
+            self._left = TimeLeft(self._schedule.steps)
+        told = trouble(event)
+        if told and self._live is not None:
+            self._live.console.print(f"warning: {console.one_line(told)}", style="yellow")
         seen.scoring = isinstance(event, Progressed) and self._schedule.evaluates(event.step)
         if seen.scoring or time.monotonic() - self._drawn > 0.25:
             self._draw()
@@ -265,11 +212,13 @@ class Dashboard(Display):
         return Panel(text, title="a fresh sample", title_align="left", border_style="dim", height=8)
 
 
-def _measures(nats_per_char: float) -> str:
-    perplexity = math.exp(min(nats_per_char, 99.0))
-    bits = console.figure(nats_per_char / _LN2, 4)
-    nats, shown = console.figure(nats_per_char, 4), console.figure(perplexity, 2)
-    return f"{nats} nats  {bits} bits  perplexity {shown}"
+def _best(session: Session) -> tuple[float, int] | None:
+    """The best score of earlier sittings, and its step."""
+    path = best(session.run)
+    if path is None:
+        return None
+    record = read_record(path)
+    return (record.nats_per_char, record.step) if "val" in record.scores else None
 
 
 def _figure(value: float | None, digits: int, style: str = "") -> "RenderableType":

@@ -10,10 +10,11 @@
     ├── CheckpointError          1    a checkpoint that is missing or unusable
     │   ├── DamagedError         1    its bytes are not the bytes that were written
     │   └── FormatError          1    not a model checkpoint this version can read
-    ├── DivergenceError          1    the training loss is no longer a number
+    ├── DivergenceError          1    training has gone wrong: its loss says so
     ├── TryAgainError           75    the same command may work later
     │   ├── DiskFullError       75    no space left
-    │   └── LockedError         75    another process is at work on it
+    │   ├── LockedError         75    another process is at work on it
+    │   └── DeadlineError       75    the time given is up; the work is saved
     └── StoppedError     128 + signal  a signal asked us to stop; the work is saved
 """
 
@@ -60,7 +61,7 @@ class FormatError(CheckpointError):
 
 
 class DivergenceError(CharrnnError):
-    """The training loss is no longer a number."""
+    """Training has gone wrong: its loss is no number, or far off its own past."""
 
 
 class TryAgainError(CharrnnError):
@@ -75,6 +76,10 @@ class DiskFullError(TryAgainError):
 
 class LockedError(TryAgainError):
     """Another process is at work on the same thing."""
+
+
+class DeadlineError(TryAgainError):
+    """The time given is up; what was done is saved."""
 
 
 class StoppedError(CharrnnError):

@@ -3,23 +3,29 @@
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from charrnn.errors import RunError, UsageError
-from charrnn.files import write_json
+from charrnn.files import open_regular, sha256, write_file
 from charrnn.schedule import Schedule
 from charrnn.settings import ModelSettings, TrainingSettings, from_json, to_json
 
-RUN_FORMAT = 2
+RUN_FORMAT = 3
 """The version of run.json this program writes; it reads this one and all before it."""
 
 _NEW_IN_2 = {"carry": True, "optimizer": "adamw", "weight_drop": 0.0}
 """Training's settings that format 1 does not name, as they were while it was written."""
 
+_NEW_IN_3 = {"on_divergence": "stop"}
+"""And those that format 2 does not name."""
+
 RUN_FILE = "run.json"
+
+_LARGEST = 16 * 2**20
+_ZEROS = "0" * 64
 
 
 @dataclass(frozen=True)
@@ -44,38 +50,62 @@ class RunRecord:
     test_fraction: float
     budget: dict[str, float]
     """the one of epochs, steps and minutes that was given or chosen"""
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    """what it was gone on with otherwise than before, each with the step: see `changed`"""
 
 
 def write_record(run: Path, record: RunRecord) -> None:
-    """Write run.json; raises DiskFullError or RunError."""
+    """Write run.json, with a digest: the SHA-256 of the file with its own digits zeroed.
+
+    Raises DiskFullError or RunError.
+    """
     values = {field.name: getattr(record, field.name) for field in fields(record)}
     for name in "model", "training", "schedule":
         values[name] = to_json(values[name])
-    write_json(run / RUN_FILE, {"format": RUN_FORMAT} | values)
+    # ASCII, because a path may hold bytes that are no UTF-8.
+    text = json.dumps({"format": RUN_FORMAT, "digest": _ZEROS} | values, indent=2) + "\n"
+    write_file(run / RUN_FILE, text.replace(_ZEROS, sha256(text.encode()), 1).encode())
 
 
 def read_run(run: Path) -> RunRecord | None:
     """What run.json says, or None where there is none; raises RunError if it is damaged."""
     path = run / RUN_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as stream:
+            text = stream.read(_LARGEST + 1).decode()
+        if len(text) > _LARGEST:
+            raise ValueError("it is too large")
+        data = json.loads(text)
         version = data.pop("format")
         if version > RUN_FORMAT:
             raise RunError(f"{path}: written by a newer charrnn", "install a newer charrnn")
+        if version >= 3:
+            digest = data.pop("digest")
+            if sha256(text.replace(digest, _ZEROS, 1).encode()) != digest:
+                raise ValueError("its bytes are not the bytes that were written")
         if not isinstance(data["command"], str):
             raise TypeError("a command that is none")
         if version == 1:
             data["training"] = _NEW_IN_2 | data["training"]
             data["command"] = _command_of_1(data["command"], data["model"]["model"])
+        if version < 3:
+            data["training"] = _NEW_IN_3 | data["training"]
+            between = data["schedule"]["checkpoint_steps"]
+            data["schedule"] = {"evaluation_steps": between} | data["schedule"]
         data["model"] = from_json(ModelSettings, data["model"])
         data["training"] = from_json(TrainingSettings, data["training"])
         data["schedule"] = from_json(Schedule, data["schedule"])
         if not isinstance(data["paths"], list) or not isinstance(data["held_out_paths"], dict):
             raise TypeError("paths that are none")
+        if not isinstance(data.get("changes", []), list):
+            raise TypeError("changes that are none")
         return RunRecord(**data)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
+    except (
+        *(OSError, ValueError, TypeError, KeyError, AttributeError),
+        *(RecursionError, UsageError),
+    ) as error:
         raise RunError(
             f"{path}: not readable as a run's record ({error})", "start it afresh with --overwrite"
         ) from None
@@ -90,44 +120,68 @@ def _command_of_1(command: str, model: str) -> str:
     return shlex.join(words)
 
 
+FREE = ("threads", "device", "precision", "keep", "on_divergence")
+"""Training's settings that a run may be gone on with otherwise."""
+
+
+def changed(
+    record: RunRecord, settings: TrainingSettings, versions: Mapping[str, str]
+) -> dict[str, tuple[str, str]]:
+    """What may make the end another than that of a run that was never stopped.
+
+    By name, as it was last and as it is.
+    """
+    names = ("threads", "device", "precision")
+    before = {name: getattr(record.training, name) for name in names} | record.versions
+    for change in record.changes:
+        before |= {name: last for name, (_, last) in change["changed"].items()}
+    after = {name: getattr(settings, name) for name in names} | dict(versions)
+    return {
+        name: (str(before[name]), str(value))
+        for name, value in after.items()
+        if name in before and str(before[name]) != str(value)
+    }
+
+
 def check_same(
     name: str, record: RunRecord, given: Mapping[str, Any], budget: Mapping[str, Any]
 ) -> None:
     """Raise UsageError where a flag contradicts what the run was begun with.
 
-    `given` are flags by name, `budget` the one of epochs, steps and minutes.
+    `given` are flags by name, `budget` the one of epochs, steps and minutes; steps may be
+    more than they were.
     """
     recorded = {
         **to_json(record.model),
         **to_json(record.training),
-        "checkpoint_steps": record.schedule.checkpoint_steps,
+        "evaluation_steps": record.schedule.evaluation_steps,
         "val_file": None,
         "test_file": None,
         **{f"{split}_file": Path(path) for split, path in record.held_out_paths.items()},
         "val_frac": record.val_fraction,
         "test_frac": record.test_fraction,
-        "corpus": [Path(path) for path in record.paths],
     }
-    for free in "threads", "keep":
+    for free in FREE:
         del recorded[free]
     asked = {k: _absolute(v) for k, v in given.items() if k in recorded and v != "auto"}
     different = [flag for flag, value in asked.items() if value != recorded[flag]]
-    if budget and budget != record.budget:
+    if budget and budget != record.budget and budget.get("steps", 0) < record.schedule.steps:
         different += list(budget)
     if different:
         flag = different[0]
-        was = recorded.get(flag, record.budget.get(flag, "another budget"))
-        if isinstance(was, list):
-            was = " ".join(map(str, was))
-        shown = "the corpus" if flag == "corpus" else f"--{flag.replace('_', '-')}"
+        shown = f"--{flag.replace('_', '-')}"
+        if flag in budget:
+            was = record.budget.get(flag, f"{record.schedule.steps:,} steps")
+            hint = f"leave {shown} out to go on with it; a larger --steps takes it further"
+        else:
+            was = recorded[flag]
+            hint = f"leave {shown} out to go on with it, or give another --name"
         begun = f"{'none' if was is None else was} for {shown}"
         if isinstance(was, bool):
             on, off = shown, shown.replace("--", "--no-", 1)
             begun, shown = (on, off) if was else (off, on)
-        raise UsageError(
-            f"{name} was begun with {begun}",
-            f"leave {shown} out to go on with it, or give another --name",
-        )
+            hint = f"leave {shown} out to go on with it, or give another --name"
+        raise UsageError(f"{name} was begun with {begun}", hint)
 
 
 def _absolute(value: Any) -> Any:

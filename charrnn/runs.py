@@ -308,6 +308,13 @@ def set_damaged_aside(model_file: Path) -> None:
             os.replace(path, path.with_name(path.name + ".damaged"))
 
 
+def remove(model_file: Path) -> None:
+    """Remove both files of a checkpoint."""
+    for path in model_file, *resume_files(model_file):
+        with failures_named(path):
+            path.unlink(missing_ok=True)
+
+
 def remove_unfinished(run: Path) -> None:
     """Remove what a crash left half-written in a run that this process has locked.
 

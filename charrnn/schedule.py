@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from charrnn.errors import UsageError
 
 EVALUATION_SHARE = 0.08
-"""About how much of the time between two checkpoints their evaluation may take."""
+"""About how much of the time evaluations may take."""
 
 EVALUATION_SPEEDUP = 3.0
 """About how many characters are scored in the time in which one is trained on."""
@@ -54,8 +54,10 @@ class Schedule:
     """in all"""
     warmup_steps: int
     """in which the learning rate rises"""
-    checkpoint_steps: int
+    evaluation_steps: int
     """between two evaluations, each of which ends in a checkpoint"""
+    checkpoint_steps: int
+    """between two checkpoints, scored or not"""
     report_steps: int
     """between two reports"""
 
@@ -76,7 +78,11 @@ class Schedule:
 
     def evaluates(self, step: int) -> bool:
         """Whether an evaluation follows when `step` steps are done."""
-        return step == self.steps or step % self.checkpoint_steps == 0
+        return step == self.steps or step % self.evaluation_steps == 0
+
+    def saves(self, step: int) -> bool:
+        """Whether a checkpoint follows when `step` steps are done."""
+        return self.evaluates(step) or step % self.checkpoint_steps == 0
 
     def reports(self, step: int) -> bool:
         """Whether a report follows when `step` steps are done."""
@@ -93,21 +99,40 @@ def steps_of(budget: Budget, windows_per_epoch: int) -> int | None:
 
 
 def schedule(
-    steps: int, *, batch_characters: int, held_out_characters: int, checkpoint_steps: int | None
+    steps: int,
+    *,
+    batch_characters: int,
+    held_out_characters: int,
+    checkpoint_steps: int | None = None,
+    evaluation_steps: int | None = None,
 ) -> Schedule:
     """The schedule of a number of steps.
 
-    About twenty evaluations, or as many fewer as keep them a small share of the time.
+    Some twenty checkpoints, each of them scored, or as many fewer scored as keep the
+    evaluations a small share of the time.
     """
-    if checkpoint_steps is not None and checkpoint_steps < 1:
-        raise UsageError(f"--checkpoint-steps {checkpoint_steps}: must be at least 1")
-    if checkpoint_steps is None:
+    for flag, value in (
+        ("--checkpoint-steps", checkpoint_steps),
+        ("--evaluation-steps", evaluation_steps),
+    ):
+        if value is not None and value < 1:
+            raise UsageError(f"{flag} {value}: must be at least 1")
+    usual = max(20, steps / 2_000)
+    if evaluation_steps is None:
         affordable = EVALUATION_SHARE * EVALUATION_SPEEDUP * steps * batch_characters
-        evaluations = min(affordable / max(1, held_out_characters), max(20, steps / 2_000))
-        checkpoint_steps = math.ceil(steps / max(1, int(evaluations)))
+        evaluations = affordable / max(1, held_out_characters)
+        if checkpoint_steps is None:
+            evaluation_steps = math.ceil(steps / max(1, int(min(evaluations, usual))))
+        else:
+            between = steps / max(1.0, evaluations)
+            evaluation_steps = checkpoint_steps * max(1, math.ceil(between / checkpoint_steps))
+    if checkpoint_steps is None:
+        parts = math.ceil(evaluation_steps / math.ceil(steps / usual))
+        checkpoint_steps = math.ceil(evaluation_steps / parts)
     return Schedule(
         steps=steps,
         warmup_steps=max(1, min(100, steps // 10)),
+        evaluation_steps=evaluation_steps,
         checkpoint_steps=checkpoint_steps,
         report_steps=max(1, min(500, steps // 40)),
     )
@@ -120,7 +145,8 @@ def schedule_in(
     evaluation_seconds: float,
     batch_characters: int,
     held_out_characters: int,
-    checkpoint_steps: int | None,
+    checkpoint_steps: int | None = None,
+    evaluation_steps: int | None = None,
 ) -> Schedule:
     """The longest schedule that fits into `seconds` of wall clock, evaluations included."""
 
@@ -130,12 +156,13 @@ def schedule_in(
             batch_characters=batch_characters,
             held_out_characters=held_out_characters,
             checkpoint_steps=checkpoint_steps,
+            evaluation_steps=evaluation_steps,
         )
 
     fits, too_many = 1, max(2, int(seconds / step_seconds) + 2)
     while too_many - fits > 1:
         tried = of((fits + too_many) // 2)
-        evaluations = math.ceil(tried.steps / tried.checkpoint_steps)
+        evaluations = math.ceil(tried.steps / tried.evaluation_steps)
         if tried.steps * step_seconds + evaluations * evaluation_seconds <= seconds:
             fits = tried.steps
         else:

@@ -1,22 +1,23 @@
 """A run begun, or gone on with: all that the training loop needs, in one place."""
 
 import platform
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from charrnn import __version__, calibration, run_record, runs
-from charrnn.checkpoints import read_checkpoint, read_resume
+from charrnn import __version__, calibration, machine, run_record, runs
 from charrnn.corpus import Corpus, corpus_digest, read_corpus, windows_per_epoch
-from charrnn.errors import CheckpointError, DamagedError, RunError
+from charrnn.errors import CheckpointError, RunError
 from charrnn.planning import Plan
+from charrnn.recovery import recover
 from charrnn.run_record import RunRecord
 from charrnn.schedule import Schedule, schedule, schedule_in, steps_of
 from charrnn.settings import TrainingSettings
-from charrnn.training_state import TrainingState, fresh_state, restored_state
+from charrnn.training_state import TrainingState, fresh_state
 from charrnn.workers import prepare
 
 
@@ -31,6 +32,17 @@ class Session:
     state: TrainingState
 
 
+def versions() -> dict[str, str]:
+    """What computes, down to the last digits."""
+    return {
+        "charrnn": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "processor": machine.processor_name(),
+    }
+
+
 def begin(
     run: Path,
     corpus: Corpus,
@@ -38,24 +50,28 @@ def begin(
     *,
     command: str,
     checkpoint_steps: int | None,
+    evaluation_steps: int | None,
     fractions: tuple[float, float],
 ) -> Session:
     """Settle a new run's schedule, write its run.json and make its first state.
 
-    `fractions` are those of --val-frac and --test-frac.
+    The steps are those between two checkpoints and between two evaluations, where they
+    are given; `fractions` are those of --val-frac and --test-frac.
     """
     settings = plan.training
     prepare(settings.threads)
     per_epoch = windows_per_epoch(
         len(corpus.ids["train"]), settings.seq_length, settings.batch_size
     )
-    sizes = {
+    spacing: dict[str, Any] = {
         "batch_characters": settings.seq_length * settings.batch_size,
         "held_out_characters": len(corpus.ids["val"]),
+        "checkpoint_steps": checkpoint_steps,
+        "evaluation_steps": evaluation_steps,
     }
     steps = steps_of(plan.budget, per_epoch)
     if steps is not None:
-        settled = schedule(steps, checkpoint_steps=checkpoint_steps, **sizes)
+        settled = schedule(steps, **spacing)
     else:
         assert plan.budget.minutes is not None
         timing = calibration.measure(corpus, plan.model, settings)
@@ -63,18 +79,12 @@ def begin(
             plan.budget.minutes * 60,
             step_seconds=timing.step_seconds,
             evaluation_seconds=timing.evaluation_seconds,
-            checkpoint_steps=checkpoint_steps,
-            **sizes,
+            **spacing,
         )
     record = RunRecord(
         command=command,
         created=run_record.now(),
-        versions={
-            "charrnn": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
+        versions=versions(),
         model=plan.model,
         training=settings,
         schedule=settled,
@@ -99,38 +109,34 @@ def go_on(
 ) -> Session:
     """Take up a run where its newest whole checkpoint left it, or at its beginning.
 
-    `settings` are the record's but for what may change (threads). `skipped` is told of
-    each checkpoint that is damaged. Raises RunError where the corpus has changed and
+    `settings` are the record's but for what may change. `skipped` is told of each
+    checkpoint that is damaged. Raises RunError where the corpus has changed and
     CheckpointError where there are checkpoints but none to go on from.
     """
     prepare(settings.threads)
     runs.remove_unfinished(run)
     corpus = recorded_corpus(record)
-    state, damaged, files = None, [], runs.model_files(run)
-    for path in reversed(files):
-        try:
-            checkpoint = read_checkpoint(path)
-        except CheckpointError as error:
-            skipped(error)
-            if isinstance(error, DamagedError):
-                damaged.append(path)
-            continue
-        try:
-            resume = read_resume(path, checkpoint.record)
-            state = restored_state(checkpoint, resume, settings)
-            break
-        except CheckpointError as error:
-            skipped(error)
-    if state is None and files:
+    files = runs.model_files(run)
+    found = recover(run, settings, skipped=skipped)
+    if found.state is None and files:
         raise CheckpointError(
             f"{run}: none of its {len(files)} checkpoints can be gone on from",
             "--overwrite moves the run aside and starts afresh",
         )
-    for path in damaged:
+    for path in found.damaged:
         runs.set_damaged_aside(path)
-    if state is None:
-        state = fresh_state(record.model, settings, len(corpus.vocabulary))
+    state = found.state or fresh_state(record.model, settings, len(corpus.vocabulary))
     return Session(run, corpus, settings, record.schedule, state)
+
+
+def relocated(record: RunRecord, paths: Sequence[Path]) -> RunRecord:
+    """The record of a run whose corpus is in other files, of the same bytes.
+
+    Raises TextError or RunError where it is not.
+    """
+    moved = replace(record, paths=[str(path.absolute()) for path in paths])
+    recorded_corpus(moved)
+    return moved
 
 
 def recorded_corpus(record: RunRecord) -> Corpus:
@@ -143,7 +149,7 @@ def recorded_corpus(record: RunRecord) -> Corpus:
         val_file=held_out.get("val"),
         test_file=held_out.get("test"),
     )
-    if corpus.record() != record.corpus:
+    if _unnamed(corpus.record()) != _unnamed(record.corpus):
         names = ", ".join(record.paths + list(record.held_out_paths.values()))
         same = corpus_digest(corpus.texts) == record.corpus["sha256"]
         raise RunError(
@@ -151,3 +157,10 @@ def recorded_corpus(record: RunRecord) -> Corpus:
             "put the old text back, or train on the new one under another --name",
         )
     return corpus
+
+
+def _unnamed(corpus: Any) -> Any:
+    """A corpus's record without the names of its files, which may have been moved."""
+    if isinstance(corpus, dict):
+        return {key: _unnamed(value) for key, value in corpus.items() if key != "name"}
+    return [_unnamed(value) for value in corpus] if isinstance(corpus, list) else corpus

@@ -16,6 +16,7 @@ BIASES = {"rnn": 2, "lstm": 2, "gru": 2, "gru-reset-before": 1, "product": 1}
 MODELS = tuple(GATES)
 NONLINEARITIES = ("tanh", "relu", "sigmoid")
 OPTIMIZERS = ("adamw", "sgd")
+ON_DIVERGENCE = ("retry", "stop", "continue")
 WEIGHT_INITS = ("orthogonal", "xavier", "he", "normal")
 PRECISIONS = ("fp32", "bf16")
 DEVICES = ("cpu", "cuda", "mps")
@@ -98,6 +99,8 @@ class TrainingSettings:
     """processor threads"""
     keep: int = 1
     """checkpoints kept besides the best and the newest"""
+    on_divergence: str = "retry"
+    """what follows a loss that is no number or far off its past, one of ON_DIVERGENCE"""
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -116,6 +119,7 @@ class TrainingSettings:
         _check_choice("--device", self.device, DEVICES)
         _check_whole("--threads", self.threads, 1, 4_096)
         _check_whole("--keep", self.keep, 0, 1_000_000)
+        _check_choice("--on-divergence", self.on_divergence, ON_DIVERGENCE)
 
 
 @dataclass(frozen=True)

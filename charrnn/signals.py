@@ -1,4 +1,4 @@
-"""Signals that ask a training run to stop, turned into a flag it looks at."""
+"""Signals to a training run, turned into flags that it looks at."""
 
 import signal
 from types import FrameType, TracebackType
@@ -6,30 +6,39 @@ from typing import Any
 
 from charrnn.errors import StoppedError
 
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
+_SAVING = "SIGUSR1"
 
 
-class StopSignals:
-    """While entered, SIGINT, SIGTERM and SIGHUP are noted instead of obeyed at once.
+class Signals:
+    """While entered, SIGINT, SIGTERM and SIGHUP ask to stop and SIGUSR1 to save, by flags.
 
-    Before `training` is set, and at a second signal, StoppedError is raised from where
-    the program stands. Signals that the parent process had ignored (nohup) stay ignored.
+    Before `training` is set, and at a second signal, a stopping one raises StoppedError from
+    where the program stands. Signals that the parent process had ignored (nohup) stay ignored.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
+        """the signal that asked to stop"""
         self.training = False
+        self._save = False
         self._before: dict[int, Any] = {}
 
-    def __call__(self) -> bool:
+    def stop(self) -> bool:
         """Whether a signal has asked to stop."""
         return self.received is not None
 
-    def __enter__(self) -> "StopSignals":
-        for name in _NAMES:
-            number = getattr(signal, name, None)  # Windows has no SIGHUP
+    def save(self) -> bool:
+        """Whether a signal has asked to save since this was last asked."""
+        asked, self._save = self._save, False
+        return asked
+
+    def __enter__(self) -> "Signals":
+        for name in (*_STOPPING, _SAVING):
+            number = getattr(signal, name, None)  # Windows has neither SIGHUP nor SIGUSR1
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._note)
+                handler = self._note_save if name == _SAVING else self._note_stop
+                self._before[number] = signal.signal(number, handler)
         return self
 
     def __exit__(
@@ -41,7 +50,10 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _note_save(self, _number: int, _frame: FrameType | None) -> None:
+        self._save = True
+
+    def _note_stop(self, number: int, _frame: FrameType | None) -> None:
         if not self.training:
             raise StoppedError(
                 number, "stopped before the first step", "nothing was lost: run it again"

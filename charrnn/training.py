@@ -8,87 +8,27 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from charrnn import checkpoints
 from charrnn.checkpoints import ModelRecord
 from charrnn.corpus import Corpus, Ids, batch, windows_per_epoch
-from charrnn.errors import DivergenceError
-from charrnn.evaluation import Score, score
+from charrnn.divergence import LOWERING, MOST_RETRIES
+from charrnn.errors import DivergenceError, StoppedError
+from charrnn.evaluation import score
+from charrnn.events import Evaluated, Event, Progressed, Reported, Stopped, WentBack
 from charrnn.gradients import take_gradient
 from charrnn.metrics import Metrics
-from charrnn.runs import prune
+from charrnn.recovery import recover
+from charrnn.runs import remove
+from charrnn.saver import Saver, check_room
 from charrnn.schedule import Schedule
 from charrnn.seeds import derive
 from charrnn.settings import TrainingSettings
-from charrnn.training_state import TrainingState, save
+from charrnn.training_state import TrainingState, checkpoint_sizes, fresh_state, snapshot
 from charrnn.workers import Workers
-
-
-@dataclass(frozen=True)
-class Progressed:
-    """A step was taken."""
-
-    step: int
-    loss: float
-
-
-@dataclass(frozen=True)
-class Reported:
-    """A line for metrics.jsonl; means are since the last report."""
-
-    step: int
-    epoch: float
-    train_nats_per_char: float
-    gradient_norm: float
-    learning_rate: float
-    seconds: float
-    characters_per_second: float
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """The held-out text was scored; the training loss is the mean since the last time."""
-
-    step: int
-    epoch: float
-    train_nats_per_char: float
-    score: Score | None
-    """None where nothing is held out"""
-    seconds: float
-
-    def scores(self) -> dict[str, dict[str, float]]:
-        """By split, as a checkpoint's header keeps them."""
-        found = {"train": {"nats_per_char": self.train_nats_per_char}}
-        return found | ({"val": self.score.to_json()} if self.score else {})
-
-    def to_json(self) -> dict[str, float]:
-        """As a line of metrics.jsonl keeps it."""
-        score = self.score.to_json() if self.score else {}
-        rest = {k: v for k, v in vars(self).items() if k != "score"}
-        return rest | score
-
-
-@dataclass(frozen=True)
-class Saved:
-    """A checkpoint is on disk."""
-
-    path: Path
-    record: ModelRecord
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """The loop ends early, its work saved, because `stop` said so."""
-
-    step: int
-
-
-Event = Progressed | Reported | Evaluated | Saved | Stopped
 
 
 def take_step(
@@ -100,8 +40,9 @@ def take_step(
 ) -> tuple[float, float]:
     """Take one step of truncated backpropagation through time.
 
-    Returns the loss (nats per character) and the gradient's norm before clipping.
-    Raises DivergenceError, the weights unchanged, where either is no number.
+    Returns the loss (nats per character) and the gradient's norm before clipping. Raises
+    DivergenceError, the weights unchanged, where either is no number, unless training is
+    to continue all the same.
     """
     read = batch(
         ids,
@@ -134,9 +75,10 @@ def take_step(
     parameters = list(state.model.parameters())
     norm = float(nn.utils.clip_grad_norm_(parameters, settings.clip or math.inf))
     value = float(loss)
-    if not math.isfinite(value) or not math.isfinite(norm):
+    finite = math.isfinite(value) and math.isfinite(norm)
+    if not finite and settings.on_divergence != "continue":
         state.optimizer.zero_grad()
-        raise diverged(state.step + 1, settings)
+        raise diverged(state, "the loss is no longer a number", settings)
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate
     state.optimizer.step()
@@ -146,13 +88,19 @@ def take_step(
     return value, norm
 
 
-def diverged(step: int, settings: TrainingSettings) -> DivergenceError:
-    """The error that says that the loss of a step is no number."""
+def diverged(state: TrainingState, how: str, settings: TrainingSettings) -> DivergenceError:
+    """The error that says that training has gone wrong."""
+    rate = settings.learning_rate * state.lowered
     return DivergenceError(
-        f"step {step}: the loss is no longer a number",
-        f"try --learning-rate {settings.learning_rate / 4:g}; "
-        "the checkpoints before this step are kept",
+        f"after step {state.step:,} at a learning rate of {rate:.2g}: {how}",
+        f"try --learning-rate {rate * LOWERING:.2g} under another --name; "
+        "the checkpoints before it are kept",
     )
+
+
+def never() -> bool:
+    """Nobody asks for anything."""
+    return False
 
 
 def train(
@@ -162,113 +110,194 @@ def train(
     schedule: Schedule,
     run: Path,
     *,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], bool] = never,
+    save: Callable[[], bool] = never,
 ) -> Iterator[Event]:
     """Train to the end of the schedule, or until `stop` says so, telling what happens.
 
-    Evaluates and saves as scheduled, and saves when stopped; prunes after each save.
-    Raises DivergenceError, DiskFullError or RunError; the last checkpoint stays good.
+    Evaluates and saves as scheduled; saves when stopped, and whenever `save` says so, which
+    it must once for each time. Where training diverges it goes on from its last good state,
+    or does what the settings say. Raises DivergenceError, DiskFullError or RunError; the
+    last checkpoint stays good.
     """
-    ids = corpus.ids["train"]
-    batch_characters = settings.seq_length * settings.batch_size
-    per_epoch = windows_per_epoch(len(ids), settings.seq_length, settings.batch_size)
-    proof = corpus.record()
-    workers = Workers(settings.threads)
-    metrics = Metrics(run, state.metrics_bytes)
-    earlier, started = state.seconds, time.monotonic()
-    saved_step, norm = state.step, math.nan
-    busy, busy_steps = 0.0, 0  # since the last report, in this sitting
-
-    def saved(scores: dict[str, dict[str, float]]) -> Saved:
-        state.metrics_bytes = metrics.sync()
-        record = ModelRecord(
-            state.model.settings, corpus.vocabulary, state.step, scores, proof, resume_digest=""
-        )
-        record = save(state, run, record)
-        path = checkpoints.model_path(run, state.step)
-        prune(run, settings.keep, newest=path)
-        return Saved(path, record)
-
+    check_room(run, checkpoint_sizes(state), settings.keep)
+    sitting = _Sitting(state, corpus, settings, schedule, run, stop, save)
     try:
-        while True:
-            # A mean that holds losses has not been told yet: so a resume tells what a
-            # stop left untold, once.
-            if schedule.reports(state.step) and state.reported.count:
-                report = Reported(
-                    step=state.step,
-                    epoch=state.step / per_epoch,
-                    characters_per_second=busy_steps * batch_characters / max(busy, 1e-9),
-                    train_nats_per_char=state.reported.take(),
-                    gradient_norm=norm,
-                    learning_rate=settings.learning_rate * schedule.learning_rate(state.step - 1),
-                    seconds=state.seconds,
-                )
-                busy, busy_steps = 0.0, 0
-                metrics.write({"kind": "report", **vars(report)})
-                yield report
-            if schedule.evaluates(state.step) and state.evaluated.count:
-                with contextlib.suppress(_AbandonedError):
-                    held_out = _score_held_out(state, corpus, workers, stop)
-                    if held_out and not math.isfinite(held_out.nats):
-                        raise diverged(state.step, settings)
-                    state.seconds = earlier + time.monotonic() - started
-                    evaluated = Evaluated(
-                        step=state.step,
-                        epoch=state.step / per_epoch,
-                        train_nats_per_char=state.evaluated.take(),
-                        score=held_out,
-                        seconds=state.seconds,
-                    )
-                    metrics.write({"kind": "evaluation", **evaluated.to_json()})
-                    yield evaluated
-                    yield saved(evaluated.scores())
-                    saved_step = state.step
-            if stop():
-                if state.step > saved_step:
-                    yield saved({})
-                yield Stopped(state.step)
-                return
-            if state.step >= schedule.steps:
-                return
-            rate = settings.learning_rate * schedule.learning_rate(state.step)
-            began = time.monotonic()
-            loss, norm = take_step(state, ids, settings, rate, workers)
-            ended = time.monotonic()
-            busy += ended - began
-            busy_steps += 1
-            state.seconds = earlier + ended - started
-            state.reported.add(loss)
-            state.evaluated.add(loss)
-            yield Progressed(state.step, loss)
+        yield from sitting.events()
+    except (StoppedError, GeneratorExit):  # at once
+        sitting.saver.abandon()
+        raise
     finally:
-        workers.close()
-        metrics.close()
+        sitting.close()
 
 
 class _AbandonedError(Exception):
     """An evaluation was asked to stop."""
 
 
-def _score_held_out(
-    state: TrainingState, corpus: Corpus, workers: Workers, stop: Callable[[], bool]
-) -> Score | None:
-    """The score on the validation text, or None where nothing is held out.
+class _Sitting:
+    """Training in one process, from a state that is new or on disk."""
 
-    Raises _AbandonedError as soon as `stop` says so.
-    """
-    ids = corpus.ids["val"]
-    if not len(ids):
-        return None
+    def __init__(
+        self,
+        state: TrainingState,
+        corpus: Corpus,
+        settings: TrainingSettings,
+        schedule: Schedule,
+        run: Path,
+        stop: Callable[[], bool],
+        save: Callable[[], bool],
+    ) -> None:
+        self.state, self.corpus, self.settings = state, corpus, settings
+        self.schedule, self.run, self.stop, self.save = schedule, run, stop, save
+        self.workers = Workers(settings.threads)
+        self.metrics = Metrics(run, state.metrics_bytes)
+        self.saver = Saver(run, self.metrics, settings.keep, state.step)
+        self.proof = corpus.record()
+        self.norm = math.nan  # of the last step's gradient
+        self.earlier, self.started = state.seconds, time.monotonic()
+        self.busy, self.busy_steps = 0.0, 0  # since the last report, in this sitting
 
-    def check(_: int) -> None:
-        if stop():
+    def close(self) -> None:
+        self.saver.close()
+        self.workers.close()
+        self.metrics.close()
+
+    @property
+    def epoch(self) -> float:
+        settings = self.settings
+        characters = len(self.corpus.ids["train"])
+        return self.state.step / windows_per_epoch(
+            characters, settings.seq_length, settings.batch_size
+        )
+
+    def events(self) -> Iterator[Event]:
+        state = self.state
+        while True:
+            try:
+                # A mean that holds losses has not been told yet: so a resume tells what a
+                # stop left untold, once.
+                if self.schedule.reports(state.step) and state.reported.count:
+                    self.saver.try_again()
+                    yield self.report()
+                if self.schedule.evaluates(state.step) and state.evaluated.count:
+                    with contextlib.suppress(_AbandonedError):
+                        evaluated = self.evaluate()
+                        yield evaluated
+                        self.begin_saving(evaluated.scores())
+                elif self.is_unsaved and (self.schedule.saves(state.step) or self.save()):
+                    self.begin_saving({})
+                yield from self.saver.outcomes()
+                done = state.step >= self.schedule.steps and not state.evaluated.count
+                if done or self.stop():
+                    if self.is_unsaved:
+                        self.begin_saving({})
+                    yield from self.saver.finish()
+                    if not done:
+                        yield Stopped(state.step)
+                    return
+                yield self.take_step()
+            except DivergenceError as error:
+                yield from self.go_back(error)
+
+    def take_step(self) -> Progressed:
+        state, settings = self.state, self.settings
+        began = time.monotonic()
+        rate = settings.learning_rate * state.lowered * self.schedule.learning_rate(state.step)
+        ids = self.corpus.ids["train"]
+        loss, self.norm = take_step(state, ids, settings, rate, self.workers)
+        if settings.on_divergence != "continue":
+            level, uniform = state.watch.level, math.log(len(self.corpus.vocabulary))
+            if state.watch.diverges(loss, uniform):
+                raise diverged(state, f"the loss is {loss:.3g}, and was {level:.3g}", settings)
+        ended = time.monotonic()
+        self.busy += ended - began
+        self.busy_steps += 1
+        state.seconds = self.earlier + ended - self.started
+        state.reported.add(loss)
+        state.evaluated.add(loss)
+        return Progressed(state.step, loss)
+
+    def report(self) -> Reported:
+        state, settings = self.state, self.settings
+        characters = self.busy_steps * settings.seq_length * settings.batch_size
+        rate = settings.learning_rate * state.lowered
+        report = Reported(
+            step=state.step,
+            epoch=self.epoch,
+            train_nats_per_char=state.reported.take(),
+            gradient_norm=self.norm,
+            learning_rate=rate * self.schedule.learning_rate(state.step - 1),
+            seconds=state.seconds,
+            characters_per_second=characters / max(self.busy, 1e-9),
+        )
+        self.busy, self.busy_steps = 0.0, 0
+        self.metrics.write({"kind": "report", **vars(report)})
+        return report
+
+    def evaluate(self) -> Evaluated:
+        """Score the held-out text; raises _AbandonedError as soon as `stop` says so."""
+        state, settings = self.state, self.settings
+        held_out = self.corpus.ids["val"]
+        found = None
+        if len(held_out):
+            found = score(
+                state.model,
+                held_out,
+                start=self.corpus.vocabulary.start,
+                byte_count=int(self.corpus.vocabulary.byte_lengths[held_out].sum()),
+                scored=self.between_chunks,
+                workers=self.workers,
+            )
+            if not math.isfinite(found.nats) and settings.on_divergence != "continue":
+                raise diverged(state, "the held-out loss is no number", settings)
+        state.seconds = self.earlier + time.monotonic() - self.started
+        evaluated = Evaluated(
+            step=state.step,
+            epoch=self.epoch,
+            train_nats_per_char=state.evaluated.take(),
+            score=found,
+            seconds=state.seconds,
+        )
+        self.metrics.write({"kind": "evaluation", **evaluated.to_json()})
+        return evaluated
+
+    def between_chunks(self, _: int) -> None:
+        """Look at what was asked for in the midst of an evaluation, which may take minutes."""
+        if self.stop():
             raise _AbandonedError
+        if self.is_unsaved and self.save():
+            self.begin_saving({})
 
-    return score(
-        state.model,
-        ids,
-        start=corpus.vocabulary.start,
-        byte_count=int(corpus.vocabulary.byte_lengths[ids].sum()),
-        scored=check,
-        workers=workers,
-    )
+    @property
+    def is_unsaved(self) -> bool:
+        return self.state.step > self.saver.step
+
+    def begin_saving(self, scores: dict[str, dict[str, float]]) -> None:
+        state = self.state
+        state.metrics_bytes = self.metrics.length
+        settings, vocabulary = state.model.settings, self.corpus.vocabulary
+        record = ModelRecord(settings, vocabulary, state.step, scores, self.proof, "")
+        self.saver.begin(snapshot(state), record)
+
+    def go_back(self, error: DivergenceError) -> Iterator[Event]:
+        """Put the last good state in the place of this one; raises the error to give up."""
+        state, settings = self.state, self.settings
+        self.saver.forget()
+        yield from self.saver.outcomes()
+        if settings.on_divergence == "stop" or len(state.divergences) == MOST_RETRIES:
+            raise error
+        divergences = [*state.divergences, state.step]
+        found = recover(self.run, settings, skipped=lambda _: None, good=True)
+        good = found.state
+        if good is None:
+            good = fresh_state(state.model.settings, settings, len(self.corpus.vocabulary))
+        for path in found.diverging:  # else they would be the newest
+            remove(path)
+        told = len(good.divergences)
+        vars(state).update(vars(good) | {"divergences": divergences})
+        self.saver.step = state.step
+        self.metrics.cut(state.metrics_bytes)
+        for step in divergences[told:]:
+            self.metrics.write({"kind": "divergence", "step": step, "back_to": state.step})
+        yield WentBack(error.message, state.step, settings.learning_rate * state.lowered)

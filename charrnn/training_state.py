@@ -1,9 +1,9 @@
 """Everything that decides the next step of training, and its way to disk and back."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from charrnn import checkpoints
 from charrnn.checkpoints import Checkpoint, ModelRecord
+from charrnn.divergence import LOWERING, Watch
 from charrnn.errors import CheckpointError
 from charrnn.model import CharacterModel, ModelState
-from charrnn.sealed import Tensors
+from charrnn.sealed import Tensors, whole_number
 from charrnn.seeds import derive
 from charrnn.settings import ModelSettings, TrainingSettings
 
@@ -58,6 +59,15 @@ class TrainingState:
     """trained, over all sittings"""
     metrics_bytes: int
     """how long metrics.jsonl was"""
+    watch: Watch = field(default_factory=Watch)
+    """over the losses"""
+    divergences: list[int] = field(default_factory=list)
+    """the steps at which training diverged and went back"""
+
+    @property
+    def lowered(self) -> float:
+        """What the scheduled learning rate is multiplied by."""
+        return LOWERING ** len(self.divergences)
 
 
 def fresh_state(
@@ -86,20 +96,23 @@ def restored_state(
     resume: tuple[Tensors, dict[str, Any]],
     settings: TrainingSettings,
 ) -> TrainingState:
-    """The state that `save` wrote.
+    """The state that a snapshot was taken of.
 
     Raises CheckpointError where the resume file holds no state of these settings.
     """
     record, weights = checkpoint
     tensors, numbers = resume
 
+    def lacking(what: str) -> CheckpointError:
+        return CheckpointError(
+            f"step {record.step}: its resume file has no {what} as run.json's settings need",
+            "--overwrite moves the run aside and starts afresh",
+        )
+
     def taken(name: str, like: torch.Tensor) -> torch.Tensor:
         found = tensors.get(name)
         if found is None or found.shape != like.shape or found.dtype != np.float32:
-            raise CheckpointError(
-                f"step {record.step}: its resume file has no {name} as run.json's settings need",
-                "--overwrite moves the run aside and starts afresh",
-            )
+            raise lacking(name)
         return torch.tensor(found, device=settings.device)
 
     state = fresh_state(record.settings, settings, len(record.vocabulary))
@@ -115,32 +128,74 @@ def restored_state(
         for layer, parts in enumerate(state.carried)
     ]
     state.step = record.step
-    state.reported = Mean(*numbers["reported"])
-    state.evaluated = Mean(*numbers["evaluated"])
-    state.seconds = float(numbers["seconds"])
-    state.metrics_bytes = int(numbers["metrics_bytes"])
+    try:
+        for name in "reported", "evaluated":
+            total, count = numbers[name]
+            setattr(state, name, Mean(float(total), whole_number(count)))
+        state.seconds = float(numbers["seconds"])
+        state.metrics_bytes = whole_number(numbers["metrics_bytes"])
+        # Files of format 1 have neither.
+        level, count, far_off = numbers.get("watch", (0.0, 0, 0))
+        state.watch = Watch(float(level), whole_number(count), whole_number(far_off))
+        state.divergences = [whole_number(step) for step in numbers.get("divergences", ())]
+    except (KeyError, TypeError, ValueError) as error:
+        raise lacking(f"state of the training ({error})") from None
     return state
 
 
-def save(state: TrainingState, run: Path, record: ModelRecord) -> ModelRecord:
-    """Write the state as a checkpoint; raises DiskFullError or RunError."""
-    tensors: dict[str, NDArray[Any]] = {}
-    for name, parameter in state.model.named_parameters():
-        for kind in _moments(state.optimizer):
-            moment = state.optimizer.state[parameter][kind]
-            tensors[f"{kind}.{name}"] = moment.cpu().numpy()
+class Snapshot(NamedTuple):
+    """A state as it was, in arrays of its own, so that training may go on from it."""
+
+    step: int
+    weights: Tensors
+    resume: Tensors
+    numbers: dict[str, Any]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the losses up to it were as they should be."""
+        return bool(self.numbers["watch"][2] == 0)
+
+
+def checkpoint_sizes(state: TrainingState) -> tuple[int, int]:
+    """The bytes of a model file and of a resume file, but for their headers."""
+    weights = sum(parameter.numel() for parameter in state.model.parameters())
+    carried = sum(part.numel() for parts in state.carried for part in parts)
+    return 4 * weights, 4 * (len(_moments(state.optimizer)) * weights + carried)
+
+
+def snapshot(state: TrainingState) -> Snapshot:
+    """Copy what decides the next step."""
+
+    def copied(tensor: torch.Tensor) -> NDArray[np.float32]:
+        return tensor.detach().to("cpu", copy=True).numpy()
+
+    def mean(of: Mean) -> list[float | str]:  # JSON has no word for what is no number
+        return [of.total if math.isfinite(of.total) else str(of.total), of.count]
+
+    resume = {
+        f"{kind}.{name}": copied(state.optimizer.state[parameter][kind])
+        for name, parameter in state.model.named_parameters()
+        for kind in _moments(state.optimizer)
+    }
     for layer, parts in enumerate(state.carried):
         for part, carried in enumerate(parts):
-            tensors[f"carried.{layer}.{part}"] = carried.cpu().numpy()
+            resume[f"carried.{layer}.{part}"] = copied(carried)
     numbers = {
-        "reported": [state.reported.total, state.reported.count],
-        "evaluated": [state.evaluated.total, state.evaluated.count],
+        "reported": mean(state.reported),
+        "evaluated": mean(state.evaluated),
         "seconds": state.seconds,
         "metrics_bytes": state.metrics_bytes,
+        "watch": [state.watch.level, state.watch.count, state.watch.far_off],
+        "divergences": list(state.divergences),
     }
-    return checkpoints.write_checkpoint(
-        checkpoints.model_path(run, state.step), record, state.model.arrays(), tensors, numbers
-    )
+    return Snapshot(state.step, state.model.arrays(), resume, numbers)
+
+
+def save(taken: Snapshot, run: Path, record: ModelRecord) -> ModelRecord:
+    """Write a snapshot as a checkpoint; raises DiskFullError or RunError."""
+    path = checkpoints.model_path(run, taken.step)
+    return checkpoints.write_checkpoint(path, record, taken.weights, taken.resume, taken.numbers)
 
 
 def _moments(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:

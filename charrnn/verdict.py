@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.checkpoints import read_record
+from charrnn.divergence import LOWERING
 from charrnn.errors import RunError
 from charrnn.metrics import read_metrics
 from charrnn.run_record import RunRecord, read_run
@@ -18,7 +19,8 @@ def overfitting_since(evaluations: Sequence[dict[str, Any]]) -> dict[str, Any] |
 
     A rise of less than 0.5% is not told from noise.
     """
-    scored = [e for e in evaluations if "nats_per_char" in e]
+    losses = "nats_per_char", "train_nats_per_char"
+    scored = [e for e in evaluations if all(e.get(loss) is not None for loss in losses)]
     if len(scored) < 2:
         return None
     best = min(scored, key=lambda e: e["nats_per_char"])
@@ -37,7 +39,7 @@ def result(run: Path) -> dict[str, Any]:
     if record is None:
         raise RunError(f"{run}: has no run.json", "charrnn evaluate scores a checkpoint alone")
     header, lines = read_record(best), read_metrics(run)
-    seconds = lines[-1]["seconds"] if lines else 0.0
+    seconds = next((line["seconds"] for line in reversed(lines) if "seconds" in line), 0.0)
     trained = record.schedule.steps * record.training.seq_length * record.training.batch_size
     return {
         "run": run.name,
@@ -50,6 +52,7 @@ def result(run: Path) -> dict[str, Any]:
         "seconds": seconds,
         "characters_per_second": trained / seconds if seconds else 0.0,
         "split": "val" if "val" in header.scores else "train",
+        "divergences": sum(line["kind"] == "divergence" for line in lines),
         "train_nats_per_char": header.scores.get("train", {}).get("nats_per_char"),
         **header.scores.get("val", {}),
     }
@@ -62,6 +65,12 @@ def sentences(run: Path) -> list[str]:
     reference = run.name if run.parent == Path("checkpoints") else str(run)
     next_command = f"Next: charrnn sample {shlex.quote(reference)} --temperature 0.8"
     train = found["train_nats_per_char"]
+    part = record.corpus["splits"]["val"]
+    if "nats_per_char" not in found and part["end"] > part["start"]:
+        return [
+            "Its loss is no longer a number: learning went wrong. Try a lower --learning-rate.",
+            next_command,
+        ]
     if "nats_per_char" not in found:
         hesitates = "" if train is None else f" ({math.exp(train):.1f} letters on its own text)"
         return [
@@ -77,6 +86,7 @@ def sentences(run: Path) -> list[str]:
             f"({found['nats_per_char']:.4g} against {math.log(len(header.vocabulary)):.4g} nats).",
             "It has not learned yet, or learning went wrong: train longer, or try a lower "
             "--learning-rate.",
+            *_divergences(found["divergences"], record),
             next_command,
         ]
     return [
@@ -85,7 +95,19 @@ def sentences(run: Path) -> list[str]:
         f"({found['nats_per_char']:.3f} nats or {found['bits_per_char']:.3f} bits each).",
         f"Measured on {_held_out(record)}.",
         _fit(found["nats_per_char"], train, evaluations),
+        *_divergences(found["divergences"], record),
         next_command,
+    ]
+
+
+def _divergences(count: int, record: RunRecord) -> list[str]:
+    if not count:
+        return []
+    rate = record.training.learning_rate * LOWERING**count
+    times = "once" if count == 1 else f"{count} times"
+    return [
+        f"Training diverged {times} and went back each time; its learning rate was "
+        f"{rate:.2g} in the end, and not {record.training.learning_rate:.2g}."
     ]
 
 
@@ -101,9 +123,11 @@ def _held_out(record: RunRecord) -> str:
     return f"{where} ({part['end'] - part['start']:,} characters), {which}"
 
 
-def _fit(held_out: float, train: float, evaluations: Sequence[dict[str, Any]]) -> str:
+def _fit(held_out: float, train: float | None, evaluations: Sequence[dict[str, Any]]) -> str:
     since = overfitting_since(evaluations)
-    losses = f"{held_out:.3f} nats on held-out text, {train:.3f} while training for it"
+    losses = f"{held_out:.3f} nats on held-out text"
+    if train is not None:
+        losses += f", {train:.3f} while training for it"
     if since is not None:
         return (
             f"It has been overfitting since step {since['step']:,} (epoch {since['epoch']:.1f}), "

@@ -57,7 +57,17 @@ def trained(english_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     done = charrnn(
         *("train", english_file, "--name", "cafe", "--checkpoint-dir", directory),
         *("--hidden-size", 24, "--embedding-size", 12, "--layers", 2),
-        *("--steps", 40, "--checkpoint-steps", 10, "--quiet", "--threads", 1),
+        *(
+            "--steps",
+            40,
+            "--checkpoint-steps",
+            10,
+            "--evaluation-steps",
+            10,
+            "--quiet",
+            "--threads",
+            1,
+        ),
     )
     assert done.returncode == 0, done.stderr
     yield directory

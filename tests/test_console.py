@@ -17,10 +17,10 @@ from charrnn import console, dashboard
 from charrnn.corpus import read_corpus
 from charrnn.errors import CharrnnError
 from charrnn.evaluation import Score
+from charrnn.events import Evaluated, Event, Progressed, Reported, Saved, Stopped
 from charrnn.schedule import Schedule
 from charrnn.session import Session
 from charrnn.settings import ModelSettings, TrainingSettings
-from charrnn.training import Evaluated, Event, Progressed, Reported, Saved, Stopped
 from charrnn.training_state import fresh_state
 
 quick = settings(deadline=None, max_examples=100)
@@ -221,7 +221,9 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     training = TrainingSettings(batch_size=4, seq_length=16)
     corpus = read_corpus([SHIPPED])
     model = ModelSettings(embedding_size=4, hidden_size=8, layers=1)
-    schedule = Schedule(2_000_000, warmup_steps=1, checkpoint_steps=1000, report_steps=1000)
+    schedule = Schedule(
+        2_000_000, warmup_steps=1, evaluation_steps=1000, checkpoint_steps=1000, report_steps=1000
+    )
     run = tmp_path_factory.mktemp("runs") / LONG
     state = fresh_state(model, training, len(corpus.vocabulary))
     return Session(run, corpus, training, schedule, state)

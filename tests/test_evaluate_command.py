@@ -5,6 +5,7 @@ import math
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from conftest import charrnn
 from test_cli import assert_error
 
 from charrnn.checkpoints import read_record
+from charrnn.run_record import read_run, write_record
 
 NAMES = {
     *("run", "checkpoint", "step", "characters", "nats_per_char", "bits_per_char"),
@@ -134,9 +136,9 @@ def rewritten(trained: Path, tmp_path: Path, corpus: Path) -> Path:
     """A copy of the fixture's run whose run.json names another file."""
     run = tmp_path / "cafe"
     shutil.copytree(trained / "cafe", run)
-    record = json.loads((run / "run.json").read_text())
-    record["paths"] = [str(corpus)]
-    (run / "run.json").write_text(json.dumps(record))
+    record = read_run(run)
+    assert record is not None
+    write_record(run, replace(record, paths=[str(corpus)]))
     return run
 
 

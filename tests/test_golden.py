@@ -1,8 +1,8 @@
 """Files of every format version that was ever written are read for good.
 
 `golden/` holds a checkpoint of format 1 as it came from `charrnn train`, and `golden/run-1`
-a run, stopped at step 7 of 12, whose run.json is of format 1; when a format changes, its
-files stay and the new format's are added.
+and its like a run, stopped at step 7 of 12, whose run.json is of that format; when a format
+changes, its files stay and the new format's are added.
 """
 
 import json
@@ -17,6 +17,7 @@ from charrnn.checkpoints import read_checkpoint, read_resume
 from charrnn.run_record import RUN_FILE, RUN_FORMAT, RunRecord, read_run, write_record
 from charrnn.runs import model_files, step_of
 from charrnn.sampling import Sampler
+from charrnn.schedule import Schedule
 from charrnn.session import go_on
 from charrnn.settings import ModelSettings, TrainingSettings
 from charrnn.training import train
@@ -48,15 +49,20 @@ def test_its_resume_file_still_belongs_to_it() -> None:
     assert tensors["exp_avg.output.weight"].shape == tensors["exp_avg_sq.output.weight"].shape
 
 
-@pytest.fixture
-def early_run(tmp_path: Path) -> Path:
-    """The run of format 1, with its text where run.json says that it is."""
+def copied(name: str, tmp_path: Path) -> Path:
+    """A golden run, with its text where run.json says that it is."""
     run = tmp_path / "run"
-    shutil.copytree(GOLDEN / "run-1", run)
+    shutil.copytree(GOLDEN / name, run)
     text = (run / RUN_FILE).read_text(encoding="utf-8")
     moved = text.replace("/home/someone/text.txt", str(run / "text.txt"))
     (run / RUN_FILE).write_text(moved, encoding="utf-8")
     return run
+
+
+@pytest.fixture
+def early_run(tmp_path: Path) -> Path:
+    """The run of format 1."""
+    return copied("run-1", tmp_path)
 
 
 def early_record(run: Path) -> RunRecord:
@@ -83,6 +89,7 @@ def test_a_run_of_format_1_means_what_it_meant(early_run: Path) -> None:
         optimizer="adamw",
         weight_drop=0.0,
         carry=True,
+        on_divergence="stop",
     )
     assert record.budget == {"steps": 12}
     words = record.command.split()
@@ -92,12 +99,28 @@ def test_a_run_of_format_1_means_what_it_meant(early_run: Path) -> None:
     )
 
 
-def test_a_run_of_format_1_is_gone_on_with(early_run: Path) -> None:
-    record = early_record(early_run)
-    session = go_on(early_run, record, settings=record.training, skipped=pytest.fail)
+def test_a_run_of_format_2_means_what_it_meant(tmp_path: Path) -> None:
+    run = copied("run-2", tmp_path)
+    assert json.loads((run / RUN_FILE).read_text(encoding="utf-8"))["format"] == 2
+    record = early_record(run)
+    assert record.model == ModelSettings("product", "tanh", 3, 4, 2)
+    assert (record.training.optimizer, record.training.carry) == ("sgd", False)
+    # What format 2 does not name:
+    assert record.training.on_divergence == "stop"
+    assert record.schedule == Schedule(
+        12, 1, evaluation_steps=5, checkpoint_steps=5, report_steps=1
+    )
+    assert record.changes == []
+
+
+@pytest.mark.parametrize("name", ["run-1", "run-2"])
+def test_a_run_of_an_earlier_day_is_gone_on_with(name: str, tmp_path: Path) -> None:
+    run = copied(name, tmp_path)
+    record = early_record(run)
+    session = go_on(run, record, settings=record.training, skipped=pytest.fail)
     assert session.state.step == 7
-    list(train(session.state, session.corpus, session.settings, session.schedule, early_run))
-    assert [step_of(path) for path in model_files(early_run)] == [10, 12]
+    list(train(session.state, session.corpus, session.settings, session.schedule, run))
+    assert [step_of(path) for path in model_files(run)] == [10, 12]
 
 
 def test_what_is_written_of_it_is_the_latest_format(early_run: Path) -> None:

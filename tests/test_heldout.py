@@ -37,7 +37,7 @@ class Trained:
                 versions={},
                 model=ModelSettings(),
                 training=TrainingSettings(),
-                schedule=Schedule(1, 1, 1, 1),
+                schedule=Schedule(1, 1, 1, 1, 1),
                 corpus=self.corpus.record(),
                 paths=[str(path) for path in self.files],
                 held_out_paths={s: str(t.path) for s, t in self.corpus.held_out.items()},

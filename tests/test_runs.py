@@ -1,12 +1,10 @@
 """Runs: names claimed, checkpoints found and thrown away, and what the other files say."""
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +25,9 @@ from charrnn.checkpoints import (
 from charrnn.errors import CheckpointError, DamagedError, LockedError, RunError, UsageError
 from charrnn.files import TEMPORARY_PREFIX
 from charrnn.locks import is_locked, locked
-from charrnn.metrics import METRICS_FILE, Metrics, read_metrics
-from charrnn.run_record import RUN_FILE, RunRecord, check_same, read_run, write_record
-from charrnn.schedule import Schedule
-from charrnn.settings import ModelSettings, TrainingSettings
+from charrnn.metrics import METRICS_FILE
+from charrnn.run_record import RUN_FILE
+from charrnn.settings import ModelSettings
 from charrnn.tokenizer import Vocabulary
 
 TINY = ModelSettings("rnn", "tanh", 1, 1, 1)
@@ -528,200 +525,6 @@ def test_a_run_is_finished_when_its_last_step_is_scored(tmp_path):
     assert runs.is_finished(tmp_path / "run", 2)
     last.write_bytes(b"rubbish")
     assert not runs.is_finished(tmp_path / "run", 2)
-
-
-# run.json
-
-
-RECORD = RunRecord(
-    command="charrnn train hamlet.txt --name 'café'",
-    created="2031-02-03T04:05:06+00:00",
-    versions={"charrnn": "0.1.0", "python": "3.11.7"},
-    model=ModelSettings("lstm"),
-    training=TrainingSettings(seed=5, threads=2, keep=3, dropout=0.25),
-    schedule=Schedule(steps=100, warmup_steps=10, checkpoint_steps=20, report_steps=5),
-    corpus=CORPUS,
-    paths=["/texts/hamlet.txt"],
-    held_out_paths={"val": "/texts/macbeth.txt"},
-    val_fraction=0.1,
-    test_fraction=0.05,
-    budget={"minutes": 2.5},
-)
-
-
-def test_a_run_s_record_is_read_back(tmp_path):
-    assert read_run(tmp_path) is None
-    write_record(tmp_path, RECORD)
-    assert read_run(tmp_path) == RECORD
-    assert json.loads((tmp_path / RUN_FILE).read_text(encoding="utf-8"))["format"] == 2
-
-
-def test_a_path_that_is_no_utf8_is_read_back(tmp_path):
-    record = replace(RECORD, paths=[os.fsdecode(b"/texts/caf\xe9.txt")])
-    write_record(tmp_path, record)
-    assert read_run(tmp_path) == record
-
-
-def change(**changes):
-    """The text of a run.json that differs in these fields; None leaves one out."""
-
-    def of(values):
-        return json.dumps({k: v for k, v in (values | changes).items() if v is not None})
-
-    return of
-
-
-DAMAGED = {
-    "cut off": lambda values: json.dumps(values)[:-20],
-    "empty": lambda values: "",
-    "a list": lambda values: "[]",
-    "a number": lambda values: "3",
-    "no format": change(format=None),
-    "format as text": change(format="1"),
-    "no model": change(model=None),
-    "model unknown": change(model={"model": "transformer"}),
-    "training of another kind": change(training={"seed": 1}),
-    "training of another kind, as of format 1": change(format=1, training={"seed": 1}),
-    "training a list, as of format 1": change(format=1, training=[]),
-    "schedule of another kind": change(schedule={"steps": 1}),
-    "schedule of texts": change(
-        schedule={"steps": "a", "warmup_steps": 1, "checkpoint_steps": 1, "report_steps": 1}
-    ),
-    "schedule of zeros": change(
-        schedule={"steps": 9, "warmup_steps": 1, "checkpoint_steps": 0, "report_steps": 0}
-    ),
-    "one field more": change(more=1),
-    "one field less": change(paths=None),
-    "command none": lambda values: json.dumps(values | {"command": None}),
-    "command none, as of format 1": lambda values: json.dumps(
-        values | {"command": None, "format": 1}
-    ),
-    "paths a text": change(paths="hamlet.txt"),
-}
-
-
-@pytest.mark.parametrize("which", DAMAGED)
-def test_a_damaged_record_is_an_error_that_names_it(which, tmp_path):
-    write_record(tmp_path, RECORD)
-    path = tmp_path / RUN_FILE
-    path.write_text(DAMAGED[which](json.loads(path.read_text(encoding="utf-8"))))
-    with pytest.raises(RunError, match=RUN_FILE) as caught:
-        read_run(tmp_path)
-    assert "--overwrite" in caught.value.hint
-
-
-def test_a_record_of_a_newer_version_is_told(tmp_path):
-    write_record(tmp_path, RECORD)
-    path = tmp_path / RUN_FILE
-    path.write_text(change(format=3, something=1)(json.loads(path.read_text(encoding="utf-8"))))
-    with pytest.raises(RunError, match="newer charrnn"):
-        read_run(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {},
-        {"model": "lstm", "seed": 5, "dropout": 0.25, "val_frac": 0.1},
-        {"corpus": [Path("/texts/hamlet.txt")], "val_file": Path("/texts/macbeth.txt")},
-        {"threads": 7, "keep": 0},  # may change
-        {"precision": "auto", "device": "auto", "quiet": True},
-    ],
-)
-def test_flags_that_a_run_was_begun_with_may_be_given_again(given):
-    check_same("night", RECORD, given, {})
-    check_same("night", RECORD, given, {"minutes": 2.5})
-
-
-@pytest.mark.parametrize(
-    ("given", "budget", "message"),
-    [
-        ({"model": "gru"}, {}, "night was begun with lstm for --model"),
-        ({"hidden_size": 99}, {}, "256 for --hidden-size"),
-        ({"carry": False}, {}, "night was begun with --carry"),
-        ({"val_frac": 0.2}, {}, "0.1 for --val-frac"),
-        ({"corpus": [Path("/texts/lear.txt")]}, {}, "hamlet.txt.* for the corpus"),
-        ({"val_file": Path("/texts/lear.txt")}, {}, "macbeth.txt for --val-file"),
-        ({}, {"minutes": 3.0}, "2.5 for --minutes"),
-        ({}, {"steps": 9}, "--steps"),
-    ],
-)
-def test_a_flag_that_contradicts_a_run_is_named(given, budget, message):
-    with pytest.raises(UsageError, match=message):
-        check_same("night", RECORD, given, budget)
-
-
-def test_a_switch_that_contradicts_a_run_is_named_as_it_was_given():
-    without = replace(RECORD, training=replace(RECORD.training, carry=False))
-    with pytest.raises(UsageError, match="begun with --no-carry") as caught:
-        check_same("night", without, {"carry": True}, {})
-    assert "leave --carry out" in caught.value.hint
-    with pytest.raises(UsageError, match="begun with --carry") as caught:
-        check_same("night", RECORD, {"carry": False}, {})
-    assert "leave --no-carry out" in caught.value.hint
-
-
-def test_a_held_out_file_that_a_run_was_begun_without_is_a_contradiction():
-    """A flag that is passed over in silence would change what is measured on."""
-    with pytest.raises(UsageError, match="--test-file"):
-        check_same("night", RECORD, {"test_file": Path("/texts/lear.txt")}, {})
-
-
-def test_relative_paths_are_those_of_the_working_directory(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    record = replace(RECORD, paths=[str(tmp_path / "hamlet.txt")])
-    check_same("night", record, {"corpus": [Path("hamlet.txt")]}, {})
-
-
-# metrics.jsonl
-
-
-def test_metrics_are_read_back(tmp_path):
-    assert read_metrics(tmp_path) == []
-    log = Metrics(tmp_path)
-    log.write({"kind": "report", "step": 1})
-    assert read_metrics(tmp_path) == [{"kind": "report", "step": 1}]  # at once, for a tail -f
-    log.write({"kind": "report", "step": 2})
-    assert log.sync() == (tmp_path / METRICS_FILE).stat().st_size
-    log.close()
-    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2]
-
-
-def test_metrics_are_cut_back_to_what_a_checkpoint_knows(tmp_path):
-    log = Metrics(tmp_path)
-    log.write({"step": 1})
-    length = log.sync()
-    log.write({"step": 2})
-    log.close()
-    log = Metrics(tmp_path, length)
-    log.write({"step": 3})
-    log.close()
-    assert read_metrics(tmp_path) == [{"step": 1}, {"step": 3}]
-
-
-def test_a_new_run_s_metrics_begin_empty(tmp_path):
-    (tmp_path / METRICS_FILE).write_text('{"step": 9}\n')
-    Metrics(tmp_path).close()
-    assert read_metrics(tmp_path) == []
-
-
-def test_metrics_that_were_lost_are_not_made_up_with_zeros(tmp_path):
-    """A log that was deleted between two sittings begins anew."""
-    log = Metrics(tmp_path, 1_000)
-    log.write({"step": 3})
-    log.close()
-    assert (tmp_path / METRICS_FILE).read_text() == '{"step": 3}\n'
-    assert read_metrics(tmp_path) == [{"step": 3}]
-
-
-def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path):
-    (tmp_path / METRICS_FILE).write_text('{"step": 1}\n{"step": 2}\n{"ste')
-    assert read_metrics(tmp_path) == [{"step": 1}, {"step": 2}]
-
-
-def test_metrics_that_cannot_be_written_name_the_file(tmp_path):
-    with pytest.raises(RunError, match=METRICS_FILE):
-        Metrics(tmp_path / "none")
 
 
 def test_a_record_s_checkpoint_survives_a_newer_one_being_written(tmp_path):

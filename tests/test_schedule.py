@@ -76,9 +76,9 @@ def test_a_budget_is_a_number_of_steps_but_for_a_clocks(budget: Budget, steps: i
 # The learning rate
 
 
-def made(steps: int, checkpoint_steps: int | None = None, **sizes: int) -> Schedule:
-    given = {"batch_characters": 1000, "held_out_characters": 1000} | sizes
-    return schedule(steps, checkpoint_steps=checkpoint_steps, **given)
+def made(steps: int, checkpoint_steps: int | None = None, **given: int) -> Schedule:
+    sizes = {"batch_characters": 1000, "held_out_characters": 1000}
+    return schedule(steps, checkpoint_steps=checkpoint_steps, **(sizes | given))
 
 
 many_steps = st.integers(1, 5_000)
@@ -104,7 +104,7 @@ def test_the_learning_rate_is_down_to_zero_when_the_steps_are_done(steps: int) -
 
 
 def test_the_fall_is_half_a_cosine() -> None:
-    plan = Schedule(steps=110, warmup_steps=10, checkpoint_steps=10, report_steps=1)
+    plan = Schedule(110, warmup_steps=10, evaluation_steps=10, checkpoint_steps=10, report_steps=1)
     assert plan.learning_rate(10) == 1.0
     assert plan.learning_rate(35) == pytest.approx((1 + math.sqrt(0.5)) / 2)
     assert plan.learning_rate(60) == pytest.approx(0.5)
@@ -132,8 +132,9 @@ def test_the_last_step_is_evaluated_and_reported(
     assert plan.steps == steps
 
 
-def test_evaluations_and_reports_fall_on_multiples() -> None:
-    plan = Schedule(steps=25, warmup_steps=1, checkpoint_steps=10, report_steps=4)
+def test_evaluations_checkpoints_and_reports_fall_on_multiples() -> None:
+    plan = Schedule(25, warmup_steps=1, evaluation_steps=10, checkpoint_steps=6, report_steps=4)
+    assert [step for step in range(1, 26) if plan.saves(step)] == [6, 10, 12, 18, 20, 24, 25]
     assert [step for step in range(1, 26) if plan.evaluates(step)] == [10, 20, 25]
     assert [step for step in range(1, 26) if plan.reports(step)] == [4, 8, 12, 16, 20, 24, 25]
 
@@ -145,6 +146,16 @@ def evaluations(plan: Schedule) -> int:
 @pytest.mark.parametrize("steps", [20, 100, 1_000, 7_777])
 def test_a_small_held_out_text_is_evaluated_about_twenty_times(steps: int) -> None:
     assert 15 <= evaluations(made(steps, held_out_characters=10)) <= 20
+
+
+@settings(deadline=None, max_examples=100)
+@given(many_steps, st.integers(1, 10_000), st.integers(0, 10**7))
+def test_checkpoints_are_some_twenty_however_dear_evaluations_are(
+    steps: int, batch_characters: int, held_out: int
+) -> None:
+    plan = made(steps, batch_characters=batch_characters, held_out_characters=held_out)
+    saved = sum(plan.saves(step) for step in range(1, steps + 1))
+    assert min(steps, 13) <= saved <= 60
 
 
 def test_a_long_run_is_evaluated_more_often() -> None:
@@ -165,12 +176,38 @@ def test_evaluations_take_a_small_share_of_the_time(
 def test_the_steps_between_checkpoints_are_obeyed_when_given(checkpoint_steps: int) -> None:
     plan = made(100, checkpoint_steps, held_out_characters=10**9)
     assert plan.checkpoint_steps == checkpoint_steps
+    assert evaluations(plan) == 1  # there is no time for more
+
+
+@settings(deadline=None, max_examples=100)
+@given(many_steps, st.integers(1, 1_000), st.integers(1, 10**7))
+def test_checkpoints_that_are_asked_for_are_scored_as_often_as_there_is_time(
+    steps: int, checkpoint_steps: int, held_out: int
+) -> None:
+    plan = made(steps, checkpoint_steps, held_out_characters=held_out)
+    assert plan.evaluation_steps % checkpoint_steps == 0
+    share = EVALUATION_SHARE * EVALUATION_SPEEDUP * steps * 1000 / held_out
+    if checkpoint_steps < steps <= share * checkpoint_steps:
+        assert plan.evaluation_steps == checkpoint_steps
+    else:
+        assert evaluations(plan) <= 1 + max(1, share)
+
+
+@pytest.mark.parametrize("evaluation_steps", [1, 7, 30])
+def test_the_steps_between_evaluations_are_obeyed_when_given(evaluation_steps: int) -> None:
+    plan = made(100, evaluation_steps=evaluation_steps, held_out_characters=10**9)
+    assert plan.evaluation_steps == evaluation_steps
+    assert plan.checkpoint_steps <= max(5, evaluation_steps)
+    both = made(100, 3, evaluation_steps=evaluation_steps)
+    assert (both.checkpoint_steps, both.evaluation_steps) == (3, evaluation_steps)
 
 
 @pytest.mark.parametrize("checkpoint_steps", [0, -1])
 def test_steps_between_checkpoints_that_are_none_are_refused(checkpoint_steps: int) -> None:
     with pytest.raises(UsageError, match=f"--checkpoint-steps {checkpoint_steps}: "):
         made(100, checkpoint_steps)
+    with pytest.raises(UsageError, match=f"--evaluation-steps {checkpoint_steps}: "):
+        made(100, evaluation_steps=checkpoint_steps)
 
 
 @pytest.mark.parametrize(("steps", "report_steps"), [(1, 1), (39, 1), (400, 10), (10**6, 500)])
@@ -182,7 +219,7 @@ def test_reports_are_some_forty_and_never_rare(steps: int, report_steps: int) ->
 
 
 def cost(plan: Schedule, step_seconds: float, evaluation_seconds: float) -> float:
-    evaluated = math.ceil(plan.steps / plan.checkpoint_steps)
+    evaluated = math.ceil(plan.steps / plan.evaluation_steps)
     return plan.steps * step_seconds + evaluated * evaluation_seconds
 
 
@@ -204,7 +241,6 @@ def test_minutes_are_used_and_kept_to(
         evaluation_seconds=evaluation_seconds,
         batch_characters=1000,
         held_out_characters=held_out,
-        checkpoint_steps=None,
     )
     assert 0.6 * seconds <= cost(plan, step_seconds, evaluation_seconds)
     assert cost(plan, step_seconds, evaluation_seconds) <= 1.05 * seconds + step_seconds
@@ -242,7 +278,6 @@ def test_a_clock_too_short_for_anything_still_takes_a_step() -> None:
         evaluation_seconds=5.0,
         batch_characters=1000,
         held_out_characters=1000,
-        checkpoint_steps=None,
     )
     assert plan.steps == 1
     assert plan.evaluates(1)

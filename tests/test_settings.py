@@ -19,6 +19,7 @@ from charrnn.settings import (
     GATES,
     MODELS,
     NONLINEARITIES,
+    ON_DIVERGENCE,
     OPTIMIZERS,
     PRECISIONS,
     WEIGHT_INITS,
@@ -57,6 +58,7 @@ BAD_VALUES: dict[type, dict[str, list[Any]]] = {
         "device": ["auto", "tpu"],
         "threads": [0, -2],
         "keep": [-1],
+        "on_divergence": ["", "ignore"],
     },
     SamplingSettings: {
         "length": [-1],
@@ -94,6 +96,7 @@ EDGES: dict[type, dict[str, list[Any]]] = {
         "device": [*DEVICES],
         "threads": [1],
         "keep": [0],
+        "on_divergence": [*ON_DIVERGENCE],
     },
     SamplingSettings: {
         "length": [0],

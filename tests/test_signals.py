@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from charrnn.errors import StoppedError
-from charrnn.signals import StopSignals
+from charrnn.signals import Signals
 
 STOPPING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -24,18 +24,18 @@ def handlers():
 
 @each_signal
 def test_a_signal_while_training_is_noted(number):
-    with StopSignals() as stop:
-        stop.training = True
-        assert not stop()
+    with Signals() as signals:
+        signals.training = True
+        assert not signals.stop()
         signal.raise_signal(number)
-        assert stop()
-        assert stop.received == number
+        assert signals.stop()
+        assert signals.received == number
 
 
 @each_signal
 def test_a_second_signal_stops_at_once(number):
-    with pytest.raises(StoppedError, match="at once") as caught, StopSignals() as stop:
-        stop.training = True
+    with pytest.raises(StoppedError, match="at once") as caught, Signals() as signals:
+        signals.training = True
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(number)
     assert caught.value.exit_code == 128 + number
@@ -44,7 +44,7 @@ def test_a_second_signal_stops_at_once(number):
 
 @each_signal
 def test_a_signal_before_the_first_step_stops_at_once(number):
-    with pytest.raises(StoppedError, match="before the first step") as caught, StopSignals():
+    with pytest.raises(StoppedError, match="before the first step") as caught, Signals():
         signal.raise_signal(number)
     assert caught.value.exit_code == 128 + number
 
@@ -53,8 +53,8 @@ def test_a_signal_before_the_first_step_stops_at_once(number):
 def test_handlers_are_given_back(number):
     heard = []
     signal.signal(number, lambda *_: heard.append(number))
-    with StopSignals() as stop:
-        stop.training = True
+    with Signals() as signals:
+        signals.training = True
         signal.raise_signal(number)
     assert heard == []
     signal.raise_signal(number)
@@ -63,15 +63,15 @@ def test_handlers_are_given_back(number):
 
 def test_handlers_are_given_back_after_an_error():
     before = [signal.getsignal(number) for number in STOPPING]
-    with pytest.raises(ValueError, match="inside"), StopSignals():
+    with pytest.raises(ValueError, match="inside"), Signals():
         raise ValueError("inside")
     assert [signal.getsignal(number) for number in STOPPING] == before
 
 
 def test_what_nohup_ignored_stays_ignored():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with StopSignals() as stop:
+    with Signals() as signals:
         signal.raise_signal(signal.SIGHUP)
-        assert not stop()
+        assert not signals.stop()
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

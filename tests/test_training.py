@@ -1,9 +1,11 @@
 """The loop and its state: what it tells, and that a stop anywhere changes nothing after it."""
 
 import contextlib
+import errno
 import itertools
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,16 +21,20 @@ from charrnn.checkpoints import (
     read_resume,
 )
 from charrnn.corpus import Corpus, read_corpus, windows_per_epoch
-from charrnn.errors import CheckpointError, DiskFullError, DivergenceError
+from charrnn.errors import CheckpointError, DiskFullError, DivergenceError, RunError
+from charrnn.events import Evaluated, NotSaved, Progressed, Reported, Saved, Stopped
 from charrnn.metrics import METRICS_FILE, read_metrics
 from charrnn.schedule import Schedule
 from charrnn.seeds import derive
 from charrnn.settings import MODELS, OPTIMIZERS, ModelSettings, TrainingSettings
-from charrnn.training import Evaluated, Progressed, Reported, Saved, Stopped, take_step, train
-from charrnn.training_state import Mean, TrainingState, fresh_state, restored_state, save
+from charrnn.training import take_step, train
+from charrnn.training_state import Mean, TrainingState, fresh_state, restored_state, save, snapshot
 
-SHORT = Schedule(steps=12, warmup_steps=3, checkpoint_steps=5, report_steps=2)
-"""Evaluations after steps 5, 10 and 12; the text below gives an epoch of 5 steps."""
+SHORT = Schedule(steps=12, warmup_steps=3, evaluation_steps=5, checkpoint_steps=4, report_steps=2)
+"""Evaluations after steps 5, 10 and 12, checkpoints after these and 4 and 8.
+
+The text below gives an epoch of 5 steps.
+"""
 
 CHOSEN = TrainingSettings(seq_length=6, batch_size=3, learning_rate=1e-2, seed=7, keep=1)
 
@@ -168,8 +174,8 @@ def test_a_stop_at_any_moment_changes_nothing(case, uninterrupted, tmp_path):
         stopped_at.append(events[-1].step)
         broken.train()
         assert_same_end(broken, whole)
-    # Thrice more at 5, 10 and 12: in the evaluation there.
-    assert stopped_at == sorted([*range(13), 5, 10, 12])
+    # Once more at 5 and 10: in the evaluation there. At 12, only there: after it all is done.
+    assert stopped_at == sorted([*range(13), 5, 10])
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -212,39 +218,85 @@ def test_a_stop_during_an_evaluation_saves_the_step_without_a_score(corpus, tmp_
     sitting = Sitting(tmp_path, corpus)
     events = sitting.train(stop=asked(5))  # at the beginning and after four steps it was no
     kinds = [type(event).__name__ for event in events]
-    assert kinds[-3:] == ["Progressed", "Saved", "Stopped"]
-    assert read_record(runs.model_files(tmp_path)[-1]).scores == {}
+    assert kinds[-2:] == ["Saved", "Stopped"]
+    assert "Evaluated" not in kinds
+    assert read_record(model_path(tmp_path, 5)).scores == {}
     events = sitting.train()
     assert isinstance(events[0], Evaluated)
     assert events[0].step == 5
-    assert set(read_record(runs.model_files(tmp_path)[0]).scores) == {"train", "val"}
+    anew = next(event for event in events if isinstance(event, Saved))
+    assert anew.record.step == 5
+    assert set(anew.record.scores) == {"train", "val"}
     # Saving a step anew leaves nothing else behind.
     assert all(path.suffix in {".safetensors", ".jsonl"} for path in tmp_path.iterdir())
 
 
+def failing_replace(monkeypatch, fails, number=errno.ENOSPC):
+    """Renames fail where `fails` says so, by their count and their target's name."""
+    replace_file, counter = os.replace, itertools.count(1)
+
+    def replacing(source, target):
+        if fails(next(counter), Path(target).name):
+            raise OSError(number, os.strerror(number))
+        replace_file(source, target)
+
+    monkeypatch.setattr(files.os, "replace", replacing)
+
+
 @pytest.mark.parametrize("model", MODELS)
-def test_a_full_disk_at_any_write_changes_nothing(model, uninterrupted, tmp_path, monkeypatch):
-    """Each file's rename fails once: the run ends with an error and is gone on with."""
+def test_a_disk_that_is_full_for_a_moment_changes_nothing(
+    model, uninterrupted, tmp_path, monkeypatch
+):
+    """Each file's rename fails once: training goes on, and what could not be saved is."""
     whole = uninterrupted(f"{model}-0.3")
-    replace_file = files.os.replace
     for failing in itertools.count(1):
-        broken, counter = again(whole, tmp_path / f"{failing}"), itertools.count(1)
-
-        def replacing(source, target, counter=counter, failing=failing):
-            if next(counter) == failing:
-                raise OSError(28, "No space left on device")
-            replace_file(source, target)
-
-        monkeypatch.setattr(files.os, "replace", replacing)
-        try:
-            broken.train()
+        broken = again(whole, tmp_path / f"{failing}")
+        with monkeypatch.context() as patch:
+            failing_replace(patch, lambda count, _, failing=failing: count == failing)
+            events = broken.train()
+        refused = [event for event in events if isinstance(event, NotSaved)]
+        if not refused:
             break
-        except DiskFullError as error:
-            assert "step-" in error.message
+        assert len(refused) == 1
+        assert "step-" in refused[0].error.message
+        assert_same_end(broken, whole)
+        assert not list(broken.run.glob(files.TEMPORARY_PREFIX + "*"))
+    assert failing == 11  # five checkpoints of two files each, and then none failed
+
+
+def test_a_disk_that_stays_full_ends_the_run_when_it_ends(uninterrupted, tmp_path, monkeypatch):
+    """Warned of each time it is tried; what was saved before is gone on from."""
+    whole = uninterrupted("lstm-0.3")
+    broken, told = again(whole, tmp_path), []
+    with monkeypatch.context() as patch:
+        failing_replace(patch, lambda count, _: count > 4)  # after steps 4 and 5
+        with pytest.raises(DiskFullError, match="step-00000012"):
+            for event in broken.events():
+                told.append(event)
+    # Where a checkpoint is due, and in between wherever there is a report.
+    refused = [event.step for event in told if isinstance(event, NotSaved)]
+    assert refused[0] == 8
+    assert set(refused) == {8, 10, 12}
+    assert [runs.step_of(path) for path in runs.model_files(broken.run)] == [4, 5]
+    broken.train()
+    assert_same_end(broken, whole)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_what_no_space_would_cure_ends_the_run_and_loses_nothing(
+    number, uninterrupted, tmp_path, monkeypatch
+):
+    """In a save beside training: it must not go unnoticed."""
+    whole = uninterrupted("gru-0.3")
+    for failing in 1, 4, 10:
+        broken = again(whole, tmp_path / f"{failing}")
+        with monkeypatch.context() as patch:
+            failing_replace(patch, lambda count, _, failing=failing: count == failing, number)
+            with pytest.raises(RunError, match="step-"):
+                broken.train()
         assert not list(broken.run.glob(files.TEMPORARY_PREFIX + "*"))
         broken.train()
         assert_same_end(broken, whole)
-    assert failing == 7  # three checkpoints of two files each, and then none failed
 
 
 def test_evaluations_touch_nothing_of_training(corpus, tmp_path):
@@ -255,7 +307,7 @@ def test_evaluations_touch_nothing_of_training(corpus, tmp_path):
             tmp_path / f"{checkpoint_steps}",
             corpus,
             settings=replace(CHOSEN, dropout=0.3),
-            schedule=replace(SHORT, checkpoint_steps=checkpoint_steps),
+            schedule=replace(SHORT, evaluation_steps=checkpoint_steps),
         )
         sitting.train()
         ends.append(sitting.state.model)
@@ -291,23 +343,26 @@ def test_the_same_training_writes_the_same_bytes(corpus, tmp_path, monkeypatch):
 
 
 def test_events_come_in_order(corpus, tmp_path):
-    schedule = Schedule(steps=5, warmup_steps=1, checkpoint_steps=3, report_steps=2)
+    schedule = Schedule(
+        steps=5, warmup_steps=1, evaluation_steps=3, checkpoint_steps=3, report_steps=2
+    )
     sitting = Sitting(tmp_path, corpus, schedule=schedule)
-    told = [(type(e).__name__, getattr(e, "step", None)) for e in sitting.train()]
+    events = sitting.train()
+    told = [(type(e).__name__, e.step) for e in events if not isinstance(e, Saved)]
     assert told == [
         ("Progressed", 1),
         ("Progressed", 2),
         ("Reported", 2),
         ("Progressed", 3),
         ("Evaluated", 3),
-        ("Saved", None),
         ("Progressed", 4),
         ("Reported", 4),
         ("Progressed", 5),
         ("Reported", 5),
         ("Evaluated", 5),
-        ("Saved", None),
     ]
+    # Told when they are on disk, at the latest before the loop ends.
+    assert [event.record.step for event in events if isinstance(event, Saved)] == [3, 5]
 
 
 def test_a_stop_is_told_last_and_after_its_checkpoint(corpus, tmp_path):
@@ -353,8 +408,9 @@ def test_a_checkpoint_keeps_the_scores_of_its_step(corpus, tmp_path):
     events = Sitting(tmp_path, corpus).train()
     saved = [e for e in events if isinstance(e, Saved)]
     scored = [e for e in events if isinstance(e, Evaluated)]
-    assert [e.record.step for e in saved] == [5, 10, 12]
-    for evaluated, kept in zip(scored, saved, strict=True):
+    assert [e.record.step for e in saved] == [4, 5, 8, 10, 12]
+    assert [e.record.scores for e in saved if e.record.step in (4, 8)] == [{}, {}]
+    for evaluated, kept in zip(scored, (e for e in saved if e.record.scores), strict=True):
         assert kept.record.scores == evaluated.scores()
         assert kept.record.nats_per_char == evaluated.score.nats_per_char
 
@@ -407,7 +463,7 @@ def test_seconds_add_up_over_sittings(corpus, tmp_path, monkeypatch):
 
 
 def test_old_checkpoints_are_pruned_as_training_goes(corpus, tmp_path):
-    schedule = replace(SHORT, checkpoint_steps=1)
+    schedule = replace(SHORT, evaluation_steps=1)
     Sitting(tmp_path, corpus, settings=replace(CHOSEN, keep=2), schedule=schedule).train()
     steps = {runs.step_of(path) for path in runs.model_files(tmp_path)}
     assert {10, 11, 12} <= steps
@@ -421,7 +477,9 @@ def test_old_checkpoints_are_pruned_as_training_goes(corpus, tmp_path):
 def test_the_loss_falls_on_a_repeated_text(tmp_path):
     path = tmp_path / "repeated.txt"
     path.write_text("abcdefgh" * 60, encoding="utf-8")
-    schedule = Schedule(steps=150, warmup_steps=5, checkpoint_steps=150, report_steps=150)
+    schedule = Schedule(
+        steps=150, warmup_steps=5, evaluation_steps=150, checkpoint_steps=150, report_steps=150
+    )
     chosen = replace(CHOSEN, seq_length=12, batch_size=4, learning_rate=3e-2)
     events = Sitting(tmp_path / "run", read_corpus([path]), "gru", chosen, schedule).train()
     losses = [e.loss for e in events if isinstance(e, Progressed)]
@@ -576,8 +634,8 @@ def test_a_loss_that_is_no_number_changes_no_weight(corpus):
     before = state.model.arrays()
     with pytest.raises(DivergenceError) as caught:
         take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
-    assert "step 2" in caught.value.message
-    assert "--learning-rate 0.0025" in caught.value.hint
+    assert "after step 1" in caught.value.message
+    assert "--learning-rate 0.0033" in caught.value.hint
     for name, array in state.model.arrays().items():
         assert ((array == before[name]) | (array != array)).all(), name
     assert sum((a != a).sum() for a in state.model.arrays().values()) == 1
@@ -600,25 +658,26 @@ def test_a_gradient_that_is_no_number_changes_no_weight(bad, corpus):
 def test_a_run_that_diverges_keeps_its_earlier_checkpoint(corpus, uninterrupted, tmp_path):
     whole = uninterrupted("gru-0.0")
     broken = again(whole, tmp_path)
+    broken.settings = replace(broken.settings, on_divergence="stop")
     with contextlib.closing(broken.events()) as events, pytest.raises(DivergenceError):
         for event in events:
             if isinstance(event, Progressed) and event.step == 7:
                 with torch.no_grad():
                     broken.state.model.get_parameter("output.bias").fill_(math.nan)
-    assert [runs.step_of(path) for path in runs.model_files(tmp_path)] == [5]
+    assert [runs.step_of(path) for path in runs.model_files(tmp_path)] == [4, 5]
     broken.train()
     assert_same_end(broken, whole)
 
 
 def test_a_score_that_is_no_number_is_not_saved(corpus, tmp_path):
     """A checkpoint of broken weights would be the one that every resume begins from."""
-    sitting = Sitting(tmp_path, corpus)
+    sitting = Sitting(tmp_path, corpus, settings=replace(CHOSEN, on_divergence="stop"))
     with contextlib.closing(sitting.events()) as events, pytest.raises(DivergenceError):
         for event in events:
             if isinstance(event, Progressed) and event.step == 10:
                 with torch.no_grad():
                     sitting.state.model.get_parameter("output.bias").fill_(math.nan)
-    assert [runs.step_of(path) for path in runs.model_files(tmp_path)] == [5]
+    assert [runs.step_of(path) for path in runs.model_files(tmp_path)] == [5, 8]
 
 
 # The state on disk
@@ -640,7 +699,7 @@ def saved_and_restored(state, corpus, run: Path, chosen=DROPPING):
     record = ModelRecord(
         state.model.settings, corpus.vocabulary, state.step, {}, corpus.record(), ""
     )
-    written = save(state, run, record)
+    written = save(snapshot(state), run, record)
     checkpoint = read_checkpoint(model_path(run, state.step))
     assert checkpoint.record == written
     resume = read_resume(model_path(run, state.step), checkpoint.record)

@@ -27,7 +27,7 @@ def evaluation(step, held_out, train):
 
 
 def scores(held_out, train):
-    found = {"train": {"nats_per_char": train}}
+    found = {} if train is None else {"train": {"nats_per_char": train}}
     if held_out is not None:
         found["val"] = {
             "characters": 70,
@@ -69,7 +69,7 @@ def finished(english, tmp_path):
                 versions={},
                 model=TINY,
                 training=TrainingSettings(seq_length=10, batch_size=4, seed=3),
-                schedule=Schedule(evaluations[-1][0], 1, 1, 1),
+                schedule=Schedule(evaluations[-1][0], 1, 1, 1, 1),
                 corpus=corpus.record(),
                 paths=[str(text)],
                 held_out_paths={s: str(t.path) for s, t in corpus.held_out.items()},
@@ -136,6 +136,7 @@ def test_the_result_is_that_of_the_best_checkpoint(finished):
         "seconds": 15.0,
         "characters_per_second": 30 * 10 * 4 / 15.0,
         "split": "val",
+        "divergences": 0,
         "train_nats_per_char": 1.6,
         **scores(1.5, 1.6)["val"],
     }
@@ -202,6 +203,32 @@ def test_the_words_tell_that_it_is_not_overfitting(finished):
     assert "not overfitting" in told
     assert "1.500 nats on held-out text" in told
     assert "1.600" in told
+
+
+def test_the_words_tell_of_divergences(finished):
+    run = finished((10, 2.0, 2.1), (20, 1.5, 1.6))
+    log = run / METRICS_FILE
+    line = '{"kind": "divergence", "step": 5, "back_to": 0}\n'
+    log.write_text(line + log.read_text())
+    assert verdict.result(run)["divergences"] == 1
+    assert "diverged once" in verdict.sentences(run)[3]
+    log.write_text(log.read_text() + line)  # last, where there is no time in it
+    told = verdict.sentences(run)[3]
+    assert "diverged 2 times" in told
+    assert "0.00078 in the end, and not 0.007" in told
+
+
+def test_a_loss_that_is_no_number_is_told(finished):
+    """As of a run that was told to continue all the same; its checkpoint has no score."""
+    run = finished((10, None, None))
+    told = verdict.sentences(run)
+    assert "no longer a number" in told[0]
+    assert "charrnn sample" in told[-1]
+
+
+def test_a_training_loss_that_was_no_number_stops_no_verdict(finished):
+    run = finished((10, 2.0, None), (20, 1.5, None))
+    assert "1.500 nats on held-out text" in verdict.sentences(run)[2]
 
 
 def test_one_score_is_too_few_to_tell(finished):

@@ -1,23 +1,22 @@
 """charrnn train: a corpus to a model."""
 
 import dataclasses
-import shlex
+import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charrnn import console
+from charrnn.commands import sitting
 from charrnn.commands import train_options as options
 from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet
-from charrnn.errors import StoppedError, UsageError
+from charrnn.errors import UsageError
 from charrnn.settings import ModelSettings, TrainingSettings, check_nonlinearity
 
 if TYPE_CHECKING:
     from charrnn.corpus import Corpus
     from charrnn.planning import Plan
-    from charrnn.run_record import RunRecord
-    from charrnn.session import Session
-    from charrnn.signals import StopSignals
 
 SHORT_TEXT = 20_000
 """Characters below which a user is told not to expect much."""
@@ -42,6 +41,7 @@ def train(
     clip: options.Clip = None,
     dropout: options.Dropout = None,
     weight_drop: options.WeightDrop = None,
+    on_divergence: options.OnDivergence = None,
     weight_init: options.WeightInit = None,
     forget_bias: options.ForgetBias = None,
     seed: options.Seed = None,
@@ -55,7 +55,9 @@ def train(
     name: options.Name = None,
     checkpoint_dir: CheckpointDir = CHECKPOINTS,
     checkpoint_steps: options.CheckpointSteps = None,
+    evaluation_steps: options.EvaluationSteps = None,
     keep: options.Keep = None,
+    deadline: options.Deadline = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
@@ -75,13 +77,16 @@ def train(
     What is left out is chosen to fit the text.
     """
     given = {flag: value for flag, value in locals().items() if value is not None}
+    began = time.monotonic()
     ModelSettings(**_named(given, ModelSettings))  # before anything is read
     TrainingSettings(**_named(given, TrainingSettings))
+    if deadline is not None and not (math.isfinite(deadline) and deadline > 0):
+        raise UsageError(f"--deadline {deadline:g}: must be a number of minutes above 0")
 
     from charrnn import run_record, runs, verdict
     from charrnn.locks import locked
     from charrnn.schedule import Budget
-    from charrnn.signals import StopSignals
+    from charrnn.signals import Signals
 
     limits: dict[str, Any] = {
         unit: given[unit] for unit in ("epochs", "steps", "minutes") if unit in given
@@ -101,7 +106,7 @@ def train(
     run = checkpoint_dir / (name or runs.default_name((corpus or [])[0], model or "gru"))
     if name and run.is_dir() and not (resume or overwrite or dry_run):
         raise runs.taken(run)
-    with StopSignals() as stop:
+    with Signals() as signals:
         record = run_record.read_run(run) if resume else None
         if record is not None:
             run_record.check_same(run.name, record, given, limits)
@@ -113,21 +118,26 @@ def train(
             text = _read(corpus or [], given)
             plan = _plan(text, budget, given, quiet)
             if dry_run:
-                console.say(_command(plan, given, run.name))
+                console.say(sitting.explicit_command(plan, given, run.name))
                 return
             if overwrite and run.is_dir():
                 aside = runs.set_aside(run)
                 if not quiet:
                     console.notice(f"the old run is moved aside to {aside}")
             run = runs.claim(checkpoint_dir, run.name, numbered=not (name or resume), reuse=resume)
-        with locked(run / runs.LOCK_FILE, str(run)):
-            if resume and record is None:  # another process may have begun it since
+        watch = sitting.Watch(signals, began + 60 * deadline if deadline else math.inf, quiet)
+        with locked(run / runs.LOCK_FILE, str(run)) as held:
+            if not held:
+                console.warn(
+                    f"{run}: this file system has no locks: see to it that nobody else trains there"
+                )
+            if resume:  # another process may have begun it since, or gone on with it
                 record = run_record.read_run(run)
             if record is not None:
-                _go_on(run, record, given, stop, quiet)
+                sitting.go_on(run, record, given, watch)
             else:
                 try:
-                    _begin(run, text, plan, given, stop, quiet)
+                    sitting.begin(run, text, plan, given, watch)
                 finally:
                     runs.abandon(run)  # what was not begun leaves no trace
     if json:
@@ -187,95 +197,3 @@ def _plan(text: "Corpus", budget: Any, given: Mapping[str, Any], quiet: bool) ->
         if characters < SHORT_TEXT:
             console.warn(f"{characters:,} characters are too few to learn much from")
     return plan
-
-
-def _command(plan: "Plan", given: Mapping[str, Any], name: str) -> str:
-    """The run as one fully explicit command."""
-    from charrnn import planning
-
-    flags = ["--name", name, "--checkpoint-dir", str(given["checkpoint_dir"])]
-    for split, share in ("val", 0.1), ("test", 0.0):
-        file = given.get(f"{split}_file")
-        fraction = given.get(f"{split}_frac", share)
-        flags += [f"--{split}-file", str(file)] if file else [f"--{split}-frac", f"{fraction}"]
-    if "checkpoint_steps" in given:
-        flags += ["--checkpoint-steps", str(given["checkpoint_steps"])]
-    return planning.explicit_command(given["corpus"], plan, flags)
-
-
-def _begin(
-    run: Path,
-    text: "Corpus",
-    plan: "Plan",
-    given: Mapping[str, Any],
-    stop: "StopSignals",
-    quiet: bool,
-) -> None:
-    from charrnn import session
-
-    begun = session.begin(
-        run,
-        text,
-        plan,
-        command=_command(plan, given, run.name),
-        checkpoint_steps=given.get("checkpoint_steps"),
-        fractions=(given.get("val_frac", 0.1), given.get("test_frac", 0.0)),
-    )
-    _watch(begun, stop, quiet)
-
-
-def _go_on(
-    run: Path, record: "RunRecord", given: Mapping[str, Any], stop: "StopSignals", quiet: bool
-) -> None:
-    """Train on from the newest checkpoint, unless the run is finished."""
-    from charrnn import runs
-
-    if runs.is_finished(run, record.schedule.steps):
-        if not quiet:
-            console.notice(f"{run}: finished, at step {record.schedule.steps:,}")
-        return
-    from charrnn import session
-
-    free = {flag: given[flag] for flag in ("threads", "keep") if flag in given}
-    settings = dataclasses.replace(record.training, **free)
-    resumed = session.go_on(
-        run, record, settings=settings, skipped=lambda error: console.warn(error.message)
-    )
-    if not quiet:
-        console.notice(f"{run}: going on from step {resumed.state.step:,}")
-    if settings.threads != record.training.threads:
-        console.warn(
-            f"begun with {record.training.threads} threads, going on with {settings.threads}: "
-            + (
-                "dropout falls elsewhere"
-                if settings.dropout
-                else "the end may differ in the last digits"
-            )
-        )
-    _watch(resumed, stop, quiet)
-
-
-def _watch(session: "Session", stop: "StopSignals", quiet: bool) -> None:
-    """Train, showing what happens; raises StoppedError when a signal ended it."""
-    from charrnn import dashboard, training
-
-    stopped = False
-    events = training.train(
-        session.state, session.corpus, session.settings, session.schedule, session.run, stop=stop
-    )
-    with dashboard.display(session, quiet) as shown:
-        stop.training = True
-        for event in events:
-            shown.show(event)
-            stopped = isinstance(event, training.Stopped)
-    if stopped:
-        assert stop.received is not None
-        where = ["--name", session.run.name]
-        if session.run.parent != CHECKPOINTS:
-            where += ["--checkpoint-dir", str(session.run.parent)]
-        raise StoppedError(
-            stop.received,
-            f"{session.run}: stopped at step {session.state.step:,} of "
-            f"{session.schedule.steps:,}, everything saved",
-            f"charrnn train --resume {shlex.join(where)}",
-        )

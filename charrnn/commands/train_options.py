@@ -29,7 +29,7 @@ Minutes = Annotated[
     float | None, option("--minutes", "Wall clock (default 10, or 50 epochs).", _BUDGET)
 ]
 Epochs = Annotated[float | None, option("--epochs", "Times the text is read.", _BUDGET)]
-Steps = Annotated[int | None, option("--steps", "Batches.", _BUDGET)]
+Steps = Annotated[int | None, option("--steps", "Batches; may be raised on --resume.", _BUDGET)]
 
 SeqLength = Annotated[
     int | None, option("--seq-length", "Characters a gradient reaches back.", _TRAINING)
@@ -95,8 +95,18 @@ Name = Annotated[str | None, option("--name", "Default: the corpus and the model
 CheckpointSteps = Annotated[
     int | None, option("--checkpoint-steps", "Steps between two checkpoints.", _RUN)
 ]
+EvaluationSteps = Annotated[
+    int | None, option("--evaluation-steps", "Steps between two that are scored.", _RUN)
+]
 Keep = Annotated[
     int | None, option("--keep", "Checkpoints kept besides best and newest (default 1).", _RUN)
+]
+OnDivergence = Annotated[
+    str | None,
+    option("--on-divergence", "retry (default, at a lower rate), stop or continue.", _TRAINING),
+]
+Deadline = Annotated[
+    float | None, option("--deadline", "Save and stop after so many minutes.", _RUN)
 ]
 Resume = Annotated[bool, option("--resume", "Start the run, go on with it, or report it.", _RUN)]
 Overwrite = Annotated[bool, option("--overwrite", "Move a run of this name aside.", _RUN)]
