@@ -18,6 +18,7 @@ ROWS = (
     ("seeds", "settings", "schedule", "files", "machine", "arrays"),
     ("texts", "tokenizer", "cells"),
     ("corpus",),
+    ("header",),
     ("sealed",),
     ("checkpoints",),
     ("run_record", "metrics"),
