@@ -10,6 +10,7 @@ digest, commits both. Nothing is ever unpickled.
 import contextlib
 import math
 import os
+import reprlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,14 +20,8 @@ from numpy.typing import NDArray
 
 from charrnn.errors import CheckpointError, DamagedError, FormatError, UsageError
 from charrnn.files import failures_named, sync_directory, write_file
-from charrnn.sealed import (
-    FIND_WHOLE,
-    Tensors,
-    read_metadata,
-    read_sealed,
-    seal,
-    whole_number,
-)
+from charrnn.header import FIND_WHOLE, Header, brief, whole_number
+from charrnn.sealed import Sealed, Tensors, read_header, read_metadata, read_sealed, seal
 from charrnn.settings import BIASES, GATES, ModelSettings, from_json, to_json
 from charrnn.tokenizer import Vocabulary
 
@@ -135,58 +130,97 @@ def read_record(path: Path) -> ModelRecord:
 
     Raises FormatError, DamagedError or CheckpointError.
     """
-    return _record(path, read_metadata(path))
+    return _record(path, read_header(path))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """A model file, verified against its digest and parsed from the same bytes.
 
-    Raises FormatError, DamagedError or CheckpointError.
+    Raises FormatError, DamagedError or CheckpointError. The weights are as they were
+    written, even where training had left the numbers that one can compute with.
     """
-    metadata, tensors = read_sealed(path)
-    record = _record(path, metadata)
-    return Checkpoint(record, _expected(path, tensors, record))
+    sealed = read_sealed(path)
+    record = _record(path, sealed.header)
+    return Checkpoint(record, sealed.tensors())
 
 
 def read_resume(model_file: Path, record: ModelRecord) -> tuple[Tensors, dict[str, Any]]:
     """The tensors and the state that the resume file of a model file holds.
 
-    Raises DamagedError where it is not the file that was written with the model.
+    Raises DamagedError where none is the file that was written with the model, and
+    FormatError or CheckpointError where it holds no state or cannot be read.
     """
+    failures = []
     for path in resume_files(model_file) or [resume_path(model_file)]:
-        metadata, tensors = read_sealed(path)
-        if metadata["digest"] == record.resume_digest:
-            return tensors, metadata["resume"]
-    raise DamagedError(f"{path}: does not belong to {model_file.name}", FIND_WHOLE)
+        try:
+            return _fitting(path, model_file, record)
+        except CheckpointError as error:
+            failures.append(error)
+    raise failures[-1]
 
 
-def _record(path: Path, metadata: dict[str, Any]) -> ModelRecord:
+def read_resume_file(path: Path) -> tuple[Sealed, dict[str, Any]]:
+    """A resume file, verified, and its state, whichever model file it belongs to.
+
+    Raises FormatError, DamagedError or CheckpointError.
+    """
+    sealed = read_sealed(path)
+    state = sealed.header.metadata.get("resume")
+    if not isinstance(state, dict):
+        raise FormatError(f"{path}: holds no state to go on from", FIND_WHOLE)
+    return sealed, state
+
+
+def _fitting(path: Path, model_file: Path, record: ModelRecord) -> tuple[Tensors, dict[str, Any]]:
+    sealed, state = read_resume_file(path)
+    if sealed.header.digest != record.resume_digest:
+        raise DamagedError(f"{path}: does not belong to {model_file.name}", FIND_WHOLE)
+    return sealed.tensors(), state
+
+
+def _record(path: Path, header: Header) -> ModelRecord:
+    """What a model file's header says, all of it checked."""
+    metadata = header.metadata
     if "resume" in metadata:
         raise FormatError(
             f"{path}: is a resume file: training's state, without the model",
             f"use {path.name.removesuffix(RESUME_SUFFIX)}.safetensors beside it",
         )
     try:
-        return ModelRecord(
+        record = ModelRecord(
             from_json(ModelSettings, metadata["model"]),
             Vocabulary.from_json(metadata["vocabulary"]),
             whole_number(metadata["step"]),
-            {
-                split: {name: _number(value) for name, value in score.items()}
-                for split, score in metadata["scores"].items()
-            },
+            {_name(split): _score(score) for split, score in metadata["scores"].items()},
             _corpus(metadata["corpus"]),
             str(metadata["resume_digest"]),
-            metadata["digest"],
+            header.digest,
         )
-    except (UsageError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FormatError(f"{path}: its header is not a model's ({error})", FIND_WHOLE) from None
+    except (
+        *(UsageError, KeyError, TypeError, ValueError),
+        *(AttributeError, OverflowError),
+    ) as error:
+        raise FormatError(
+            f"{path}: its header is not a model's ({brief(error)})", FIND_WHOLE
+        ) from None
+    if header.shapes != expected_shapes(record.settings, len(record.vocabulary)):
+        raise FormatError(f"{path}: its weights are not those its header describes", FIND_WHOLE)
+    return record
 
 
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(f"{value!r} where a number belongs")
-    return value
+def _score(data: Any) -> dict[str, float]:
+    """What evaluation found, but for what is not finite: training had diverged."""
+    for value in data.values():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{reprlib.repr(value)} where a number belongs")
+    return {_name(name): value for name, value in data.items() if math.isfinite(value)}
+
+
+def _name(text: str) -> str:
+    """The name of a split or of a score."""
+    if not text.isascii() or not text.isprintable() or not 0 < len(text) <= 60:
+        raise TypeError("a score's name that is none")
+    return text
 
 
 def _corpus(data: Any) -> dict[str, Any]:
@@ -194,6 +228,8 @@ def _corpus(data: Any) -> dict[str, Any]:
     texts = [data["sha256"]]
     whole_number(data["characters"])
     parts = [data["splits"][split] for split in ("train", "val", "test")]
+    if not isinstance(data["files"], list):
+        raise TypeError("a corpus without files")
     files = [*data["files"], *(part["file"] for part in parts if part["file"] is not None)]
     for file in files:
         texts += [file["name"], file["sha256"]]
@@ -203,6 +239,8 @@ def _corpus(data: Any) -> dict[str, Any]:
         whole_number(part["end"], least=whole_number(part["start"]))
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("a corpus is proved by texts")
+    for text in texts:
+        os.fsencode(text)  # a file's name, not half of some character
     return dict(data)
 
 
@@ -225,14 +263,3 @@ def expected_shapes(settings: ModelSettings, vocabulary_size: int) -> dict[str, 
     shapes["output.weight"] = (vocabulary_size, hidden)
     shapes["output.bias"] = (vocabulary_size,)
     return shapes
-
-
-def _expected(
-    path: Path, weights: dict[str, NDArray[Any]], record: ModelRecord
-) -> dict[str, NDArray[np.float32]]:
-    shapes = expected_shapes(record.settings, len(record.vocabulary))
-    found = {name: tensor.shape for name, tensor in weights.items()}
-    kinds = {tensor.dtype for tensor in weights.values()}
-    if found != shapes or kinds != {np.dtype(np.float32)}:
-        raise FormatError(f"{path}: its weights are not those its header describes", FIND_WHOLE)
-    return weights

@@ -8,6 +8,7 @@ imported by what draws with them, so that help and samples start without them.
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -51,11 +52,16 @@ class PipeClosed(Exception):  # noqa: N818
 
 
 def write(text: str) -> None:
-    """Write generated text to stdout, raw, at once on a terminal and by lines when piped.
+    """Write generated text to stdout, at once on a terminal and by lines when piped.
 
-    Raises PipeClosed where nobody reads any more, DiskFullError or CharrnnError where
-    stdout is a file that cannot take it.
+    Piped, it is written as it is; on a terminal, as `harmless` shows it. Raises
+    PipeClosed where nobody reads any more, DiskFullError or CharrnnError where stdout
+    is a file that cannot take it.
     """
+    _put(harmless(text) if sys.stdout.isatty() else text)
+
+
+def _put(text: str) -> None:
     try:
         sys.stdout.write(text)
         if sys.stdout.isatty() or "\n" in text:
@@ -64,6 +70,26 @@ def write(text: str) -> None:
         raise PipeClosed from None
     except OSError as error:
         raise failure("stdout", error) from None
+
+
+def harmless(text: str) -> str:
+    """Text of any lines, with escapes for what could move a cursor, recolour or hide.
+
+    Carriage returns are left out: before a line end they do nothing, and elsewhere they
+    would let what follows overwrite the line.
+    """
+    return _ACTS.sub(lambda found: _escaped(found[0]), text.replace("\r", ""))
+
+
+# C0 without tab and newline, DEL and C1; separators of lines; what turns writing round;
+# and the halves of characters in which Python keeps bytes that are no UTF-8.
+_ACTS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def say(line: str = "") -> None:
@@ -84,8 +110,16 @@ def say_json(value: dict[str, Any]) -> None:
 
 
 def json_line(value: dict[str, Any]) -> str:
-    """One JSON object as a line."""
-    return json.dumps(value, ensure_ascii=False) + "\n"
+    """One JSON object as a line, which a terminal may be shown."""
+    text = json.dumps(value, ensure_ascii=False)
+    # Python keeps the bytes of file names that are no UTF-8 in U+DC80 to U+DCFF.
+    return (
+        _ACTS.sub(lambda c: c[0] if "\udc80" <= c[0] <= "\udcff" else _in_json(c[0]), text) + "\n"
+    )
+
+
+def _in_json(character: str) -> str:
+    return f"\\u{ord(character):04x}"
 
 
 def notice(line: str) -> None:
@@ -112,7 +146,7 @@ def show_error(error: CharrnnError) -> None:
 
 def one_line(text: str) -> str:
     """Text on one line, with escapes for what could move a cursor or turn its direction."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
 def _to_stderr(line: str, style: str) -> None:
@@ -172,7 +206,7 @@ def show_facts(facts: Iterable[tuple[str, str]]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts:
-        table.add_row(Text(name, style="dim"), Text(one_line(value)))
+        table.add_row(Text(one_line(name), style="dim"), Text(one_line(value)))
     _say_drawn(table)
 
 
@@ -183,7 +217,7 @@ def _say_drawn(drawing: Any) -> None:
         console.print(drawing)
     # A table's box begins and ends with an empty line, which `head -n 1` should not get.
     for line in filter(None, map(str.rstrip, capture.get().split("\n"))):
-        say(line)
+        _put(line + "\n")
 
 
 def progress(total: int, unit: str, *, quiet: bool = False) -> "tqdm[Any]":
@@ -206,7 +240,7 @@ def confirm(question: str) -> bool:
     """Ask on the terminal; no without one."""
     if not sys.stdin.isatty():
         return False
-    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.write(f"{one_line(question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -1,5 +1,7 @@
 """The text that a checkpoint is scored on, and the proof that it is the same text."""
 
+import os
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from charrnn.checkpoints import ModelRecord
 from charrnn.corpus import corpus_digest
 from charrnn.errors import TextError, UsageError
 from charrnn.files import sha256
-from charrnn.run_record import read_run
+from charrnn.run_record import RUN_FILE, read_run
 from charrnn.texts import Text, read_text
 
 
@@ -25,7 +27,7 @@ def split_text(
     start, end = int(part["start"]), int(part["end"])
     if start == end:
         raise UsageError(
-            f"{checkpoint.parent.name}: nothing was held out for --split {split}",
+            f"{checkpoint.absolute().parent.name}: nothing was held out for --split {split}",
             "--text FILE scores any text",
         )
     paths = list(corpus) if corpus else _recorded_paths(checkpoint, record, split)
@@ -46,7 +48,21 @@ def _recorded_paths(checkpoint: Path, record: ModelRecord, split: str) -> list[P
             f"say where it is: --corpus {names}; or score another: --text FILE",
         )
     own = run.held_out_paths.get(split)
-    return [Path(own)] if own else [Path(path) for path in run.paths]
+    return [_recorded(path, checkpoint) for path in ([own] if own else run.paths)]
+
+
+def _recorded(name: object, checkpoint: Path) -> Path:
+    """A path of run.json, which may be a stranger's: nothing but a file is opened."""
+    try:
+        path = Path(os.fsdecode(os.fsencode(str(name))))
+        if "\0" in str(name) or (path.exists() and not path.is_file()):
+            raise ValueError
+    except ValueError:
+        raise TextError(
+            f"{checkpoint.parent / RUN_FILE}: names {reprlib.repr(name)}, which is no file",
+            "say where its text is: --corpus FILE; or score another: --text FILE",
+        ) from None
+    return path
 
 
 def _read(path: Path) -> Text:

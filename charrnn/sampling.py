@@ -36,7 +36,8 @@ class Sampler:
             for layer in range(settings.layers)
         ]
         w_ih, b_ih, _, _ = self._layers[0]
-        self._table = weights["embedding.weight"] @ w_ih.T + b_ih  # (V, G·H)
+        with _no_warnings():
+            self._table = weights["embedding.weight"] @ w_ih.T + b_ih  # (V, G·H)
         self._output = weights["output.weight"], weights["output.bias"]
 
     def start(self) -> list[State]:
@@ -70,8 +71,9 @@ class Sampler:
         check_prompt(prompt, self.vocabulary)
         state = self.start()
         ids = [int(i) for i in self.vocabulary.encode(prompt)] or [self.vocabulary.start]
-        for character in ids:
-            state = self.read(character, state)
+        with _no_warnings():
+            for character in ids:
+                state = self.read(character, state)
         return state
 
     def sample(
@@ -88,17 +90,30 @@ class Sampler:
         self, state: list[State], settings: SamplingSettings, seed: int, number: int
     ) -> Iterator[str]:
         draws = uniforms(derive(seed, "sample", number))
+        character: int | None = None
         for _ in range(settings.length):
-            logits = self.logits(state)
+            with _no_warnings():
+                if character is not None:
+                    state = self.read(character, state)
+                logits = self.logits(state)
             if not np.isfinite(logits).all():
-                raise CheckpointError(
-                    "the model's weights give no probabilities (not a number)",
-                    "use an earlier checkpoint, or train again with a lower --learning-rate",
-                )
+                raise no_probabilities()
             p = distribution.probabilities(logits, settings)
             character = distribution.draw(p, next(draws))
             yield self.vocabulary.characters[character]
-            state = self.read(character, state)
+
+
+def no_probabilities() -> CheckpointError:
+    """The error that says that a model's weights are no use: training went astray."""
+    return CheckpointError(
+        "the model's weights give no probabilities (not a number)",
+        "use an earlier checkpoint, or train again with a lower --learning-rate",
+    )
+
+
+def _no_warnings() -> np.errstate:
+    """Let numbers overflow in silence: the logits, where all of it ends, are looked at."""
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 _KINDS = ("weight_ih", "bias_ih", "weight_hh", "bias_hh")

@@ -5,7 +5,7 @@ the vocabulary lacks has no id of its own; `encode` gives it V, one past the las
 """
 
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -32,7 +32,8 @@ _TWINS = (
 class Vocabulary:
     """The characters a model knows, by id: V of them.
 
-    Raises UsageError unless they are distinct single characters.
+    Raises UsageError unless they are distinct single characters, and for an encoding, a
+    normal form or a treatment of line ends that nothing here carries out.
     """
 
     characters: str
@@ -42,26 +43,27 @@ class Vocabulary:
     """the Unicode normal form text is brought to before it is encoded"""
     newlines: str = "keep"
     """what happens to line ends"""
-    _ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        ids = {character: number for number, character in enumerate(self.characters)}
-        if not ids or len(ids) != len(self.characters):
+        try:
+            distinct = np.unique(self._code_points)
+        except UnicodeEncodeError:
+            raise UsageError("a vocabulary cannot hold half a surrogate pair") from None
+        if not self.characters or len(distinct) != len(self.characters):
             raise UsageError("a vocabulary must be one or more distinct characters")
-        if any(0xD800 <= ord(character) < 0xE000 for character in ids):
-            raise UsageError("a vocabulary cannot hold half a surrogate pair")
-        object.__setattr__(self, "_ids", ids)
+        if (self.encoding, self.normalization, self.newlines) != ("utf-8", "none", "keep"):
+            raise UsageError("a vocabulary of another encoding, normal form or line ends")
 
     def __len__(self) -> int:
         return len(self.characters)
 
     def __contains__(self, character: str) -> bool:
-        return character in self._ids
+        return len(character) == 1 and character in self.characters
 
     @property
     def start(self) -> int:
         """The id that stands before a text's first character: newline, or the commonest."""
-        return self._ids.get("\n", 0)
+        return max(0, self.characters.find("\n"))
 
     @cached_property
     def _code_points(self) -> NDArray[np.uint32]:

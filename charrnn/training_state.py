@@ -13,8 +13,9 @@ from charrnn import checkpoints
 from charrnn.checkpoints import Checkpoint, ModelRecord
 from charrnn.divergence import LOWERING, Watch
 from charrnn.errors import CheckpointError
+from charrnn.header import whole_number
 from charrnn.model import CharacterModel, ModelState
-from charrnn.sealed import Tensors, whole_number
+from charrnn.sealed import Tensors
 from charrnn.seeds import derive
 from charrnn.settings import ModelSettings, TrainingSettings
 

@@ -118,10 +118,35 @@ def test_the_list_of_nothing_says_so_on_stderr(tmp_path: Path) -> None:
 def test_the_list_leaves_out_what_is_no_checkpoint(runs: Path) -> None:
     (runs / "notes.txt").write_text("mine")
     (runs / "empty").mkdir()
-    (runs / "cafe" / "step-00000050.safetensors").write_bytes(b"not one")
     (runs / "cafe" / ".writing-0123").write_bytes(b"half")
     assert {row["run"] for row in rows(runs)} == {"bistro", "cafe"}
-    assert 50 not in [row["step"] for row in rows(runs)]
+
+
+def test_the_list_says_how_many_it_could_not_read(runs: Path) -> None:
+    (runs / "cafe" / "step-00000050.safetensors").write_bytes(b"not one")
+    (runs / "bistro" / "step-00000050.safetensors").write_bytes(b"")
+    for arguments in [], ["--json"]:
+        done = checkpoints("list", "--checkpoint-dir", runs, *arguments)
+        assert done.returncode == 0
+        assert "step-00000050" not in done.stdout
+        assert done.stderr.startswith("warning: 2 unreadable; charrnn checkpoints verify")
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_list_80_columns_wide_has_what_tells_runs_apart(runs: Path) -> None:
+    record, weights = read_checkpoint(model_path(runs / "cafe", 40))
+    model = replace(record.settings, model="gru-reset-before")
+    weights = {name: w for name, w in weights.items() if "bias_ih" not in name}
+    (runs / "a-run-with-a-long-name").mkdir()
+    path = model_path(runs / "a-run-with-a-long-name", 1_234_567)
+    scores = {"val": {"nats_per_char": 1.25, "bits_per_char": 1.8}}
+    written = replace(record, settings=model, step=1_234_567, scores=scores)
+    write_checkpoint(path, written, weights, {}, {})
+    shown = on_terminal("checkpoints", "list", NO_COLOR="1", CHARRNN_CHECKPOINTS=str(runs))
+    assert {"run", "model", "step", "nats"} <= set(shown.screen.splitlines()[0].split())
+    (row,) = [line.split() for line in shown.screen.splitlines() if "long-name" in line]
+    wanted = ["a-run-with-a-long-name", "best", "gru-reset-before", "2x24", "1,234,567", "1.2500"]
+    assert row[:6] == wanted
 
 
 # Show.
@@ -157,8 +182,12 @@ def test_show_of_an_unknown_run_names_those_there_are(runs: Path) -> None:
 def test_verify_says_that_every_file_is_whole(runs: Path) -> None:
     done = checkpoints("verify", "--checkpoint-dir", runs)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(done.stdout.splitlines()) == 7
-    assert all(": whole (" in line for line in done.stdout.splitlines())
+    told = dict(line.split(": ") for line in done.stdout.splitlines())
+    files = {path for path in runs.rglob("*") if path.suffix in (".safetensors", ".json")}
+    assert {Path(path) for path in told} == files
+    assert len(files) == 5 * 2 + 2 * 2 + 1
+    kinds = ("model", "resume file", "the run's record")
+    assert set(told.values()) == {f"whole ({kind})" for kind in kinds}
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "resume.safetensors"])
@@ -170,9 +199,11 @@ def test_verify_finds_a_flipped_byte_and_exits_1(kind: str, runs: Path) -> None:
     done = checkpoints("verify", "cafe", "--checkpoint-dir", runs)
     assert done.returncode == 1
     assert "hint: " in done.stderr
-    whole, damaged = done.stdout.splitlines()
-    assert "step-00000030" in whole and "whole" in whole
-    assert path.name in damaged and "whole" not in damaged
+    lines = done.stdout.splitlines()
+    (damaged,) = [line for line in lines if ": whole (" not in line]
+    assert damaged.startswith(f"{path}: ")
+    assert len(lines) == 5
+    assert "1 of 5 files" in done.stderr
 
 
 def test_verify_takes_a_mailed_file(runs: Path, tmp_path: Path) -> None:
@@ -183,10 +214,10 @@ def test_verify_takes_a_mailed_file(runs: Path, tmp_path: Path) -> None:
 
 
 def test_verify_of_nothing_at_all_is_not_passed_in_silence(tmp_path: Path) -> None:
-    """A mistyped directory is not a verified one."""
-    done = checkpoints("verify", "--checkpoint-dir", tmp_path / "typo")
-    assert done.stdout == ""
-    assert "typo" in done.stderr
+    """A mistyped directory is not a verified one, and one without a run neither."""
+    assert_error(checkpoints("verify", "--checkpoint-dir", tmp_path / "typo"), 1, "typo")
+    assert_error(checkpoints("verify", "--checkpoint-dir", tmp_path), 1, str(tmp_path))
+    assert_error(checkpoints("verify", tmp_path), 1, str(tmp_path))
 
 
 def test_verify_of_an_unknown_name_is_an_error(runs: Path) -> None:
@@ -204,7 +235,7 @@ def test_checkpoints_with_headers_of_any_length_are_whole(runs: Path, tmp_path: 
         write_checkpoint(path, written, weights, {"carried": weights["output.bias"]}, {})
     done = checkpoints("verify", "--checkpoint-dir", tmp_path / "many")
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("whole (model and resume file)") == 32
+    assert done.stdout.count("whole (model)") == done.stdout.count("whole (resume file)") == 32
 
 
 # Prune.

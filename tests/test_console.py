@@ -1,6 +1,7 @@
 """What is drawn: numbers at a glance, lines safe to show, and the live picture by its width."""
 
 import io
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -170,6 +171,57 @@ def test_text_comes_by_characters_on_a_terminal_and_by_lines_in_a_pipe(
     for character in "abc\nde\nf":
         console.write(character)
     assert (stream.getvalue(), stream.flushes) == ("abc\nde\nf", flushes)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_text_on_a_terminal_moves_no_cursor_and_piped_is_as_it_was_generated(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Stream(terminal)
+    monkeypatch.setattr("sys.stdout", stream)
+    text = "a\x1b[2J\x9b1m\x07\x7f\r\n\tb\rc\u202e\u2028\udc9b"
+    for character in text:
+        console.write(character)
+    shown = "a\\x1b[2J\\x9b1m\\x07\\x7f\n\tbc\\u202e\\u2028\\udc9b"
+    assert stream.getvalue() == (shown if terminal else text)
+
+
+@quick
+@given(st.text())
+def test_what_a_terminal_is_shown_is_whole_but_for_what_acts(text: str) -> None:
+    shown = console.harmless(text)
+    assert not set(shown) & {*map(chr, (*range(9), *range(11, 32), *range(127, 160)))}
+    ordinary = "".join(c for c in text if c.isprintable())
+    assert console.harmless(ordinary) == ordinary
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["e\u0301", "\U0001f469\u200d\U0001f467", "a\u00a0b", "\u3000", "\tx\n", "\u0645", "\u200f"],
+)
+def test_marks_joiners_and_spaces_are_shown_as_they_are(text: str) -> None:
+    assert console.harmless(text) == text
+
+
+@quick
+@given(st.text())
+def test_a_json_line_is_the_same_value_and_acts_on_nothing(text: str) -> None:
+    line = console.json_line({"text": text, text: 1})
+    assert json.loads(line) == json.loads(json.dumps({"text": text, text: 1}))
+    assert not set(line[:-1]) & {*map(chr, (*range(32), *range(127, 160), *range(0x2028, 0x202F)))}
+    line.encode("utf-8", "surrogateescape")
+
+
+def test_the_names_of_facts_and_a_question_are_shown_safely(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console.show_facts([("\x1b[2Jname", "\x9bvalue")])
+    monkeypatch.setattr("sys.stdin", Stream(True))
+    console.confirm("run\x1b[2J: remove?")
+    out, err = capsys.readouterr()
+    assert "\x1b" not in out + err
+    assert "\\x1b[2Jname" in out
+    assert "\\x1b[2J: remove" in err
 
 
 # The sparkline.

@@ -1,6 +1,8 @@
 """The text a checkpoint is scored on: the same one, or a plain word about it."""
 
+import os
 import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from charrnn.checkpoints import ModelRecord, model_path
 from charrnn.corpus import read_corpus
 from charrnn.errors import TextError, UsageError
 from charrnn.heldout import split_text
-from charrnn.run_record import RunRecord, write_record
+from charrnn.run_record import RunRecord, read_run, write_record
 from charrnn.schedule import Schedule
 from charrnn.settings import ModelSettings, TrainingSettings
 
@@ -163,3 +165,30 @@ def test_the_proof_is_the_checkpoint_s_and_not_the_run_s(trained):
     other = replace(trained.record, corpus=trained.record.corpus | {"sha256": "0" * 64})
     _, remark = split_text(trained.checkpoint, other, "val", None)
     assert "has changed" in remark
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless", "number", "nul", "half"])
+def test_only_files_are_read_where_run_json_says(kind, trained, tmp_path):
+    """It may be a stranger's: a pipe would be waited for, a device read for ever."""
+    place = tmp_path / "place"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "endless":
+        place.symlink_to("/dev/zero")
+    name = {"number": 5, "nul": "a\0b", "half": "\ud800"}.get(kind, str(place))
+    record = read_run(trained.run)
+    write_record(trained.run, replace(record, paths=[name]))
+    with pytest.raises(TextError, match=r"run\.json|no such file") as caught:
+        trained.text()
+    assert "--corpus" in caught.value.hint
+
+
+def test_what_the_user_names_may_be_a_pipe(trained, english, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    wanted = trained.text()
+    data = b"".join(path.read_bytes() for path in trained.files)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(data))
+    writer.start()
+    assert trained.text(corpus=[pipe])[0] == wanted[0]
+    writer.join()

@@ -101,7 +101,8 @@ def test_json_is_one_object_a_line(trained: Path, text: str) -> None:
     done = sample(trained, "--length", 60, "--num-samples", 2, "--prompt", "café", "--json")
     first, second = map(json.loads, done.stdout.splitlines())
     assert done.stderr == ""
-    assert set(first) >= {"checkpoint", "step", "seed", "prompt", "text"}
+    assert set(first) >= {"run", "checkpoint", "step", "seed", "prompt", "text"}
+    assert first["run"] == "cafe"
     assert (first["seed"], first["prompt"]) == (7, "café")
     assert len(first["text"]) == len(second["text"]) == 60
     assert first["text"] != second["text"]

@@ -1,5 +1,6 @@
 """charrnn checkpoints: what there is, whether it is whole, and what can go."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,13 +57,15 @@ def list_(
 
     from charrnn import runs
 
-    rows = []
+    rows, unreadable = [], 0
     for run in runs.all_runs(checkpoint_dir):
-        best = runs.best(run)
-        rows += [
-            _row(path, record) | {"best": path == best}
-            for path, record in runs.records(runs.model_files(run))
-        ]
+        files = runs.model_files(run)
+        found = runs.records(files)
+        unreadable += sum(path.exists() for path in files) - len(found)
+        best = min(found, key=lambda pair: (pair[1].nats_per_char, -pair[1].step), default=None)
+        for pair in found:
+            with contextlib.suppress(FileNotFoundError):  # pruned at this moment
+                rows.append(_row(*pair) | {"best": pair == best})
     keys = {"run": ("run", "step"), "loss": ("nats_per_char",), "age": ("age_seconds",)}
     rows.sort(key=lambda row: [_order(row[key]) for key in keys.get(sort, (sort,))])
     if json:
@@ -72,9 +75,11 @@ def list_(
         console.notice(f"{checkpoint_dir}: no checkpoints; train one: charrnn train FILE.txt")
     else:
         console.show_table(
-            ["run", "", "model", "step", "params", "nats", "bits", "size", "age"],
+            ["run", "", "model", "step", "nats", "params", "bits", "size", "age"],
             [_cells(row) for row in rows],
         )
+    if unreadable:
+        console.warn(f"{unreadable} unreadable; charrnn checkpoints verify says which and why")
 
 
 def _order(value: Any) -> Any:
@@ -86,7 +91,7 @@ def _row(path: Path, record: "ModelRecord") -> dict[str, Any]:
     status = path.stat()
     score = record.scores.get("val", {})
     return {
-        "run": path.parent.name,
+        "run": path.absolute().parent.name,
         "checkpoint": str(path),
         "step": record.step,
         "model": record.settings.model,
@@ -108,8 +113,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
         "best" if row["best"] else "",
         f"{row['model']} {row['layers']}x{row['hidden_size']}",
         f"{row['step']:,}",
-        console.number(row["parameters"]),
         "-" if loss is None else console.figure(loss, 4),
+        console.number(row["parameters"]),
         "-" if bits is None else console.figure(bits, 4),
         console.number(row["size"]) + "B",
         console.duration(row["age_seconds"]).split()[0],
@@ -177,7 +182,9 @@ def verify(
     ] = None,
     checkpoint_dir: CheckpointDir = CHECKPOINTS,
 ) -> None:
-    """Check that checkpoints hold the bytes that were written; exit 1 if one does not.
+    """Check that files hold the bytes that were written; exit 1 if one does not.
+
+    Each model file, each resume file and run.json has a line of its own.
 
     \b
     Examples:
@@ -185,28 +192,22 @@ def verify(
       charrnn checkpoints verify hamlet-gru
       charrnn checkpoints verify mailed.safetensors
     """
-    from charrnn import runs
-    from charrnn.checkpoints import read_checkpoint, read_resume, resume_path
-    from charrnn.errors import CheckpointError
+    from charrnn import verification
 
     bad = 0
-    paths = runs.select(checkpoints, checkpoint_dir)
-    if not paths:
-        console.notice(f"{checkpoint_dir}: no checkpoints there")
-    for path in paths:
-        try:
-            record = read_checkpoint(path).record
-            parts = "model"
-            if resume_path(path).exists():
-                read_resume(path, record)
-                parts = "model and resume file"
-            console.say(f"{path}: whole ({parts})")
-        except CheckpointError as error:
-            bad += 1
-            console.say(console.one_line(error.message))
+    paths = verification.places(checkpoints, checkpoint_dir)
+    with console.progress(len(paths), "file") as bar:
+        for path in paths:
+            found = verification.check(path)
+            bar.clear()
+            if found is not None:
+                console.say(console.one_line(found.fault or f"{path}: whole ({found.kind})"))
+                bad += bool(found.fault)
+            bar.update()
     if bad:
         raise DamagedError(
-            f"{bad} damaged", "charrnn train --resume goes on from the newest whole checkpoint"
+            f"{bad} of {len(paths)} files are no use",
+            "charrnn train --resume goes on from the newest whole checkpoint",
         )
 
 
@@ -243,4 +244,5 @@ def prune(
             continue
         with locked(run / runs.LOCK_FILE, str(run)):
             removed = runs.prune(run, keep)
-        console.say(f"{run}: removed {len(removed)} files ({console.number(size)}B)")
+        told = f"{run}: removed {len(removed)} files ({console.number(size)}B)"
+        console.say(console.one_line(told))

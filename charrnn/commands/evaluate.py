@@ -88,6 +88,7 @@ def _score(
     """A checkpoint's score on a text, by the names of `--json`."""
     import contextlib
     import io
+    import math
 
     import numpy as np
 
@@ -95,6 +96,7 @@ def _score(
     from charrnn.checkpoints import read_checkpoint
     from charrnn.files import write_output
     from charrnn.model import CharacterModel
+    from charrnn.sampling import no_probabilities
     from charrnn.texts import read_text
     from charrnn.workers import Workers, prepare
 
@@ -133,6 +135,8 @@ def _score(
             scored=bar.update,
             workers=workers,
         )
+    if not math.isfinite(score.nats):
+        raise no_probabilities()
     if score.unknown and not quiet:
         console.warn(
             f"{score.unknown:,} of {score.characters:,} characters are ones training never saw; "
@@ -143,7 +147,7 @@ def _score(
         np.save(stream, each, allow_pickle=False)
         write_output(losses, stream.getvalue())
     return {
-        "run": path.parent.name,
+        "run": path.absolute().parent.name,
         "checkpoint": str(path),
         "step": record.step,
         "split": what,

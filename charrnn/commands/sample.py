@@ -124,6 +124,7 @@ def sample(
             if json:
                 yield console.json_line(
                     {
+                        "run": path.absolute().parent.name,
                         "checkpoint": str(path),
                         "step": record.step,
                         "seed": seed,
