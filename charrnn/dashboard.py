@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from charrnn import console
 from charrnn.checkpoints import read_record
 from charrnn.corpus import windows_per_epoch
+from charrnn.errors import CheckpointError
 from charrnn.events import (
     Evaluated,
     Event,
@@ -123,7 +124,10 @@ class Dashboard(Display):
         sampler = Sampler(model.settings, corpus.vocabulary, model.arrays())
         settings = SamplingSettings(length=240, temperature=0.8)
         pieces = sampler.sample(sampler.read_prompt(""), settings, seed=self._seen.step)
-        return "".join(pieces).lstrip("\n")
+        try:
+            return "".join(pieces).lstrip("\n")
+        except CheckpointError:  # of a model that has diverged
+            return ""
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()

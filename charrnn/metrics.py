@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.errors import DiskFullError
-from charrnn.files import failures_named
+from charrnn.files import PLAIN, failures_named, sync
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -24,17 +24,20 @@ class Metrics:
         """Open a run's metrics, cut back to `length` bytes; raises RunError."""
         self.path = run / METRICS_FILE
         self._lock = threading.Lock()
-        self._waiting = b""
+        # Lines that are not durable yet stay here, the first so many bytes written already.
+        self._tail, self._written = b"", 0
         with failures_named(self.path):
-            self._stream = open(self.path, "ab", buffering=0)
+            # Never through a link: what it leads to would be cut.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | PLAIN
+            self._stream = os.fdopen(os.open(self.path, flags, 0o666), "ab", buffering=0)
             # Never made longer: that would add NULs.
-            self._written = min(length, self._stream.tell())
-            self._stream.truncate(self._written)
+            self._durable = min(length, os.fstat(self._stream.fileno()).st_size)
+            self._stream.truncate(self._durable)
 
     @property
     def length(self) -> int:
         """How many bytes the log has, those that wait included."""
-        return self._written + len(self._waiting)
+        return self._durable + len(self._tail)
 
     def write(self, line: dict[str, Any]) -> None:
         """Add a line; a figure that is no number becomes null. Raises RunError."""
@@ -43,41 +46,51 @@ class Metrics:
             for name, value in line.items()
         }
         with self._lock:
-            self._waiting += (json.dumps(numbers, allow_nan=False) + "\n").encode()
+            self._tail += (json.dumps(numbers, allow_nan=False) + "\n").encode()
             with contextlib.suppress(DiskFullError):
-                self._write_waiting()
+                self._write_tail()
 
     def sync(self) -> None:
         """Make all that was added durable; raises DiskFullError or RunError."""
-        with self._lock, failures_named(self.path):
-            self._write_waiting()
-            os.fsync(self._stream.fileno())
+        with self._lock:
+            self._write_tail()
+            try:
+                with failures_named(self.path):
+                    sync(self._stream.fileno())
+            except DiskFullError:
+                # The kernel may have dropped what it could not write and not say so again.
+                with failures_named(self.path):
+                    self._stream.truncate(self._durable)
+                self._written = 0
+                raise
+            self._durable += len(self._tail)
+            self._tail, self._written = b"", 0
 
     def cut(self, length: int) -> None:
         """Take back what was added after the first `length` bytes; raises RunError."""
         with self._lock, failures_named(self.path):
-            self._waiting = self._waiting[: max(0, length - self._written)]
-            self._written = min(length, self._written)
-            self._stream.truncate(self._written)
+            self._tail = self._tail[: max(0, length - self._durable)]
+            self._written = min(self._written, len(self._tail))
+            self._durable = min(length, self._durable)
+            self._stream.truncate(self._durable + self._written)
 
     def close(self) -> None:
         """Close the file; lines that still wait are lost, as they are in no checkpoint."""
         with contextlib.suppress(OSError):
             self._stream.close()
 
-    def _write_waiting(self) -> None:
-        """Write all of what waits or, where there is no space, nothing."""
-        done = 0
+    def _write_tail(self) -> None:
+        """Write all of what waits or, where there is no space, nothing of it."""
+        done = self._written
         with failures_named(self.path):
             try:
-                while done < len(self._waiting):
-                    done += self._stream.write(self._waiting[done:]) or 0
+                while done < len(self._tail):
+                    done += self._stream.write(self._tail[done:]) or 0
             except OSError:
                 with contextlib.suppress(OSError):
-                    self._stream.truncate(self._written)
+                    self._stream.truncate(self._durable + self._written)
                 raise
-        self._written += done
-        self._waiting = b""
+        self._written = done
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:

@@ -97,6 +97,8 @@ def read_run(run: Path) -> RunRecord | None:
         data["schedule"] = from_json(Schedule, data["schedule"])
         if not isinstance(data["paths"], list) or not isinstance(data["held_out_paths"], dict):
             raise TypeError("paths that are none")
+        if not all(isinstance(p, str) for p in (*data["paths"], *data["held_out_paths"].values())):
+            raise TypeError("paths that are none")
         if not isinstance(data.get("changes", []), list):
             raise TypeError("changes that are none")
         return RunRecord(**data)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from charrnn.checkpoints import ModelRecord, read_record, resume_files, resume_path
+from charrnn.checkpoints import ModelRecord, read_record
 from charrnn.errors import CheckpointError, RunError, UsageError
 from charrnn.files import TEMPORARY_PREFIX, failures_named, make_directory, sync_directory
 from charrnn.locks import is_locked, locked
@@ -162,9 +162,13 @@ def best(run: Path) -> Path | None:
         scored = records(files)
         if all(path.exists() for path in files):  # else a better one may have come for it
             break
-    if not scored:
-        return None
-    return min(scored, key=lambda pair: (pair[1].nats_per_char, -pair[1].step))[0]
+    return best_of(scored)
+
+
+def best_of(found: Iterable[tuple[Path, ModelRecord]]) -> Path | None:
+    """Of model files and their headers the best, as `best` has it."""
+    lowest = min(found, key=lambda pair: (pair[1].nats_per_char, -pair[1].step), default=None)
+    return lowest and lowest[0]
 
 
 def find(reference: str | None, directory: Path) -> Path:
@@ -231,15 +235,6 @@ def select_runs(names: Sequence[str] | None, directory: Path) -> list[Path]:
     return found
 
 
-def select(references: Iterable[str] | None, directory: Path) -> list[Path]:
-    """Every model file of these runs, and these files; or every one there is."""
-    places = [_place(reference, directory) for reference in references or ()]
-    found: list[Path] = []
-    for place in places if references else all_runs(directory):
-        found += [place] if place.is_file() else model_files(place)
-    return found
-
-
 def _of_run(run: Path) -> Path:
     path = best(run)
     if path is None:
@@ -272,61 +267,3 @@ def _written(run: Path) -> float:
         with contextlib.suppress(FileNotFoundError, IndexError):
             return model_files(run)[-1].stat().st_mtime
     return -math.inf
-
-
-def prune(run: Path, keep: int, *, newest: Path | None = None, dry_run: bool = False) -> list[Path]:
-    """Remove all but the best, the newest and the `keep` next newest checkpoints.
-
-    Resume files stay for the newest two. `newest` is the one just saved, where files of
-    later steps are left from before a damage; those stay. Returns what was (or would be)
-    removed. Raises RunError.
-    """
-    every = model_files(run)
-    if not every:
-        return []
-    files = every[: every.index(newest) + 1] if newest in every else every
-    kept = {best(run), *files[-1 - keep :]}
-    doomed = [path for path in files if path not in kept]
-    idle = dict.fromkeys([*doomed, *files[:-2]])  # what no resume will begin from
-    doomed += [path for model_file in idle for path in resume_files(model_file)]
-    if not dry_run:
-        # What is kept is on the disk since it was saved, so these may vanish in any order,
-        # all or some of them, and come back after a power cut: no sync is needed.
-        for path in doomed:
-            with failures_named(path):
-                path.unlink(missing_ok=True)
-    return doomed
-
-
-def set_damaged_aside(model_file: Path) -> None:
-    """Rename both files of a checkpoint that cannot be gone on from, to `*.damaged`.
-
-    So the steps that are taken again are the newest once more.
-    """
-    for path in model_file, resume_path(model_file):
-        with failures_named(path), contextlib.suppress(FileNotFoundError):
-            os.replace(path, path.with_name(path.name + ".damaged"))
-
-
-def remove(model_file: Path) -> None:
-    """Remove both files of a checkpoint."""
-    for path in model_file, *resume_files(model_file):
-        with failures_named(path):
-            path.unlink(missing_ok=True)
-
-
-def remove_unfinished(run: Path) -> None:
-    """Remove what a crash left half-written in a run that this process has locked.
-
-    Raises RunError.
-    """
-    whole = {resume_path(path).stem for path in model_files(run)}
-    half = list(run.glob(TEMPORARY_PREFIX + "*"))
-    half += [
-        path
-        for path in run.glob("*.resume.*")
-        if path.stem not in whole and not path.name.endswith(".damaged")
-    ]
-    for path in half:
-        with failures_named(path):
-            path.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from charrnn.errors import DiskFullError
 from charrnn.events import NotSaved, Saved
 from charrnn.files import check_space
 from charrnn.metrics import Metrics
-from charrnn.runs import prune, remove_unfinished
+from charrnn.pruning import prune, remove_unfinished
 from charrnn.training_state import Snapshot, save
 
 HEADERS = 2**16

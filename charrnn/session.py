@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from charrnn import __version__, calibration, machine, run_record, runs
+from charrnn import __version__, calibration, machine, pruning, run_record, runs
 from charrnn.corpus import Corpus, corpus_digest, read_corpus, windows_per_epoch
 from charrnn.errors import CheckpointError, RunError
 from charrnn.planning import Plan
@@ -114,7 +114,7 @@ def go_on(
     CheckpointError where there are checkpoints but none to go on from.
     """
     prepare(settings.threads)
-    runs.remove_unfinished(run)
+    pruning.remove_unfinished(run)
     corpus = recorded_corpus(record)
     files = runs.model_files(run)
     found = recover(run, settings, skipped=skipped)
@@ -124,7 +124,7 @@ def go_on(
             "--overwrite moves the run aside and starts afresh",
         )
     for path in found.damaged:
-        runs.set_damaged_aside(path)
+        pruning.set_damaged_aside(path)
     state = found.state or fresh_state(record.model, settings, len(corpus.vocabulary))
     return Session(run, corpus, settings, record.schedule, state)
 

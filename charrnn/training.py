@@ -21,8 +21,8 @@ from charrnn.evaluation import score
 from charrnn.events import Evaluated, Event, Progressed, Reported, Stopped, WentBack
 from charrnn.gradients import take_gradient
 from charrnn.metrics import Metrics
+from charrnn.pruning import remove
 from charrnn.recovery import recover
-from charrnn.runs import remove
 from charrnn.saver import Saver, check_room
 from charrnn.schedule import Schedule
 from charrnn.seeds import derive

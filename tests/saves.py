@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from charrnn import runs
+from charrnn import pruning, runs
 from charrnn.checkpoints import (
     ModelRecord,
     expected_shapes,
     model_path,
     read_checkpoint,
     read_resume,
+    resume_path,
     write_checkpoint,
 )
 from charrnn.errors import CheckpointError
@@ -28,6 +29,25 @@ CORPUS = {
     "files": [{"name": "a.txt", "bytes": 2, "sha256": "7" * 64}],
     "splits": {"train": SPLIT, "val": SPLIT, "test": SPLIT},
 }
+
+
+def checkpoint(run: Path, step: int, nats: float | None = None) -> Path:
+    """A small checkpoint of a run, with a validation score or without one."""
+    run.mkdir(parents=True, exist_ok=True)
+    scores = {} if nats is None else {"val": {"nats_per_char": nats}}
+    record = ModelRecord(TINY, Vocabulary("ab"), step, scores, CORPUS, "")
+    weights = {n: np.zeros(s, np.float32) for n, s in expected_shapes(TINY, 2).items()}
+    write_checkpoint(model_path(run, step), record, weights, {"a": np.zeros(1, np.float32)}, {})
+    return model_path(run, step)
+
+
+def steps_of(run: Path) -> list[int]:
+    return [runs.step_of(path) for path in runs.model_files(run)]
+
+
+def resumable(run: Path) -> list[int]:
+    """The steps whose resume files are there."""
+    return [step for step in range(100) if resume_path(model_path(run, step)).exists()]
 
 
 class Save(NamedTuple):
@@ -70,7 +90,7 @@ def promises_broken(run: Path, said: list[Any]) -> str:
             json.loads((run / runs.RUN_FILE).read_text())
         except (OSError, ValueError):
             return "run.json is not what was written"
-    runs.remove_unfinished(run)  # as a resume begins
+    pruning.remove_unfinished(run)  # as a resume begins
     found = {}
     for path in runs.model_files(run):
         try:

@@ -23,7 +23,7 @@ ROWS = (
     ("checkpoints",),
     ("run_record", "metrics"),
     ("runs",),
-    ("heldout", "distribution", "verification"),
+    ("pruning", "heldout", "distribution", "verification"),
     ("sampling",),
     ("products", "buffers", "workers"),
     ("window",),

@@ -109,6 +109,37 @@ def test_what_waits_can_be_taken_back_too(tmp_path):
     assert [line["step"] for line in read_metrics(tmp_path)] == [1, 9]
 
 
+def test_a_sync_that_failed_for_want_of_space_is_done_anew_from_memory(tmp_path, monkeypatch):
+    """The kernel may have dropped the lines that it could not write, and say so but once."""
+    log = Metrics(tmp_path)
+    log.write({"step": 1})
+    log.sync()
+    log.write({"step": 2})
+
+    def full(_descriptor):
+        os.truncate(tmp_path / METRICS_FILE, 3)  # what a disk may come to
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DiskFullError, match=METRICS_FILE):
+            log.sync()
+    log.write({"step": 3})
+    log.sync()
+    assert (tmp_path / METRICS_FILE).read_bytes().endswith(b'{"step": 2}\n{"step": 3}\n')
+    assert log.length == (tmp_path / METRICS_FILE).stat().st_size
+
+
+def test_a_log_is_not_written_through_a_link(tmp_path):
+    """A stranger's run may have one to a file of ours."""
+    mine = tmp_path / "mine"
+    mine.write_text("kept")
+    (tmp_path / METRICS_FILE).symlink_to(mine)
+    with pytest.raises(RunError, match=METRICS_FILE):
+        Metrics(tmp_path)
+    assert mine.read_text() == "kept"
+
+
 def test_any_other_failure_ends_training(tmp_path, monkeypatch):
     log = Metrics(tmp_path)
     log._stream.close()

@@ -8,14 +8,13 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from power_cut import Crash, Disk, KilledError, crash_states
 from saves import SAVES, Save, promises_broken, save
 
-from charrnn import checkpoints, files, metrics, runs
+from charrnn import checkpoints, files, metrics, pruning, runs
 from charrnn.checkpoints import model_path, read_checkpoint, read_resume
 from charrnn.metrics import Metrics
 
@@ -28,7 +27,7 @@ def live(run: Path, disk: Disk, saves: list[Save], keep: int) -> None:
     for what in saves:
         save(run, log, what)
         disk.acknowledge(what)
-        runs.prune(run, keep, newest=model_path(run, what.step))
+        pruning.prune(run, keep, newest=model_path(run, what.step))
     log.close()
     disk.look()
 
@@ -89,7 +88,7 @@ def test_a_power_cut_at_any_moment_loses_nothing_that_was_saved(
 
 def go_on(run: Path, disk: Disk) -> None:
     """What a resume does: the newest checkpoint is gone on from, and the next one saved."""
-    runs.remove_unfinished(run)
+    pruning.remove_unfinished(run)
     done = runs.model_files(run)
     number, length = -1, 0
     if done:
@@ -98,7 +97,7 @@ def go_on(run: Path, disk: Disk) -> None:
     log = Metrics(run, length)
     save(run, log, SAVES[number + 1])
     disk.acknowledge(SAVES[number + 1])
-    runs.prune(run, 0, newest=model_path(run, SAVES[number + 1].step))
+    pruning.prune(run, 0, newest=model_path(run, SAVES[number + 1].step))
     log.close()
     disk.look()
 
@@ -181,7 +180,7 @@ def _no_sync_before_a_step_is_saved_anew(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def _no_sync_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "os", SimpleNamespace(**vars(os) | {"fsync": lambda opened: None}))
+    monkeypatch.setattr(metrics, "sync", lambda descriptor: None)
 
 
 def _the_model_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from conftest import COMMAND, charrnn
 from saves import CORPUS, TINY
 
-from charrnn import checkpoints, locks, runs
+from charrnn import checkpoints, locks, pruning, runs
 from charrnn.checkpoints import ModelRecord, expected_shapes, model_path, write_checkpoint
 from charrnn.errors import LockedError
 from charrnn.tokenizer import Vocabulary
@@ -101,7 +101,7 @@ def reads_during_saves(directory, number):
         assert reader.stdout.readline() == "ready\n"
         for step in range(1, number + 1):
             save(run, step)
-            runs.prune(run, 0, newest=model_path(run, step))
+            pruning.prune(run, 0, newest=model_path(run, step))
         (directory / "done").touch()
         out, errors = reader.communicate(timeout=120)
     reads, seen = map(int, out.split() or (0, 0))

@@ -62,10 +62,10 @@ def list_(
         files = runs.model_files(run)
         found = runs.records(files)
         unreadable += sum(path.exists() for path in files) - len(found)
-        best = min(found, key=lambda pair: (pair[1].nats_per_char, -pair[1].step), default=None)
-        for pair in found:
+        best = runs.best_of(found)
+        for path, record in found:
             with contextlib.suppress(FileNotFoundError):  # pruned at this moment
-                rows.append(_row(*pair) | {"best": pair == best})
+                rows.append(_row(path, record) | {"best": path == best})
     keys = {"run": ("run", "step"), "loss": ("nats_per_char",), "age": ("age_seconds",)}
     rows.sort(key=lambda row: [_order(row[key]) for key in keys.get(sort, (sort,))])
     if json:
@@ -141,8 +141,7 @@ def show(
     from charrnn.checkpoints import read_record
     from charrnn.settings import to_json
 
-    path = runs.find(checkpoint, checkpoint_dir)
-    record = read_record(path)
+    path, record = runs.open_found(checkpoint, checkpoint_dir, read_record)
     row = _row(path, record)
     if json:
         console.say_json(
@@ -230,11 +229,11 @@ def prune(
     if keep < 0:
         raise UsageError(f"--keep {keep}: must be at least 0")
 
-    from charrnn import runs
+    from charrnn import pruning, runs
     from charrnn.locks import locked
 
     for run in runs.select_runs(run_names, checkpoint_dir):
-        doomed = runs.prune(run, keep, dry_run=True)
+        doomed = pruning.prune(run, keep, dry_run=True)
         if not doomed:
             continue
         size = sum(path.stat().st_size for path in doomed)
@@ -243,6 +242,6 @@ def prune(
             console.notice(f"{run}: nothing removed (--yes removes without asking)")
             continue
         with locked(run / runs.LOCK_FILE, str(run)):
-            removed = runs.prune(run, keep)
+            removed = pruning.prune(run, keep)
         told = f"{run}: removed {len(removed)} files ({console.number(size)}B)"
         console.say(console.one_line(told))

@@ -1,13 +1,16 @@
 """charrnn evaluate: checkpoints to scores."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from charrnn import console
 from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet, option
 from charrnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from charrnn.checkpoints import Checkpoint
 
 SPLITS = ("val", "test", "train")
 
@@ -60,14 +63,15 @@ def evaluate(
         raise UsageError(f"--threads {threads}: must be at least 1")
 
     from charrnn import runs
+    from charrnn.checkpoints import read_checkpoint
 
     rows = []
     references: list[str | None] = list(checkpoints or [])
     for reference in references or [None]:
-        path = runs.find(reference, checkpoint_dir)
+        path, checkpoint = runs.open_found(reference, checkpoint_dir, read_checkpoint)
         if reference is None and json and not quiet:  # elsewhere the result itself says it
             console.notice(f"checkpoint {path}")
-        result = _score(path, text, split, corpus, exact, losses, threads, quiet)
+        result = _score(path, checkpoint, text, split, corpus, exact, losses, threads, quiet)
         rows.append(result)
         if json:
             console.say_json(result)
@@ -77,6 +81,7 @@ def evaluate(
 
 def _score(
     path: Path,
+    checkpoint: "Checkpoint",
     text: Path | None,
     split: str,
     corpus: list[Path] | None,
@@ -93,7 +98,6 @@ def _score(
     import numpy as np
 
     from charrnn import evaluation, heldout, machine
-    from charrnn.checkpoints import read_checkpoint
     from charrnn.files import write_output
     from charrnn.model import CharacterModel
     from charrnn.sampling import no_probabilities
@@ -103,7 +107,7 @@ def _score(
     threads = threads or machine.processors()
     prepare(threads)
 
-    record, weights = read_checkpoint(path)
+    record, weights = checkpoint
     if text is not None:
         read = read_text(text)
         characters, what = read.characters, str(text)

@@ -98,10 +98,9 @@ def sample(
     from charrnn.checkpoints import read_checkpoint
     from charrnn.sampling import Sampler
 
-    path = runs.find(checkpoint, checkpoint_dir)
+    path, (record, weights) = runs.open_found(checkpoint, checkpoint_dir, read_checkpoint)
     if checkpoint is None and not quiet:
         console.notice(f"checkpoint {path}")
-    record, weights = read_checkpoint(path)
     if seed is None:
         seed = secrets.randbelow(2**31)
         if not quiet:
