@@ -176,7 +176,7 @@ def test_the_header_has_these_keys_and_no_others(tmp_path):
     assert set(header) == {
         *("format", "model", "vocabulary", "step", "scores", "corpus", "resume_digest", "digest")
     }
-    assert header["format"] == FORMAT == 1
+    assert header["format"] == FORMAT == 2
     assert header["step"] == 1_200
     assert header["model"] == {
         "model": "rnn",
@@ -333,9 +333,9 @@ def test_a_resume_file_is_told_and_its_model_named(reader, tmp_path):
 
 @BOTH_READERS
 def test_a_newer_format_is_told(reader, tmp_path):
-    header = metadata_of(written(tmp_path)[0]) | {"format": 2, "digest": "0" * 64, "new": [1]}
+    header = metadata_of(written(tmp_path)[0]) | {"format": 9, "digest": "0" * 64, "new": [1]}
     path = forged(tmp_path / "newer.safetensors", header, as_tensors(some_weights()))
-    with pytest.raises(FormatError, match="format 2") as caught:
+    with pytest.raises(FormatError, match="format 9") as caught:
         reader(path)
     assert "newer charrnn" in caught.value.hint
 
