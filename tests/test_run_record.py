@@ -91,6 +91,7 @@ DAMAGED = {
     "changes a number": change(changes=3),
     "nested too deep": lambda values: "[" * 100_000,
     "larger than any": lambda values: json.dumps(values) + " " * 2**24,
+    "a path a number": change(paths=[5]),
     "paths a text": change(paths="hamlet.txt"),
 }
 

@@ -1,5 +1,6 @@
 """Processes at work on one run at once: one trains, others read."""
 
+import os
 import subprocess
 import sys
 import time
@@ -121,9 +122,10 @@ def test_a_reader_would_notice_half_a_file(tmp_path, monkeypatch):
 
     def in_place(path: Path, data: bytes) -> None:
         with open(path, "wb") as stream:
-            stream.write(data[:-10])
+            stream.write(data[:-10] + bytes(10))
             stream.flush()
             time.sleep(0.005)
+            stream.seek(-10, os.SEEK_END)
             stream.write(data[-10:])
 
     monkeypatch.setattr(checkpoints, "write_file", in_place)
