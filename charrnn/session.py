@@ -15,9 +15,10 @@ from charrnn.errors import CheckpointError, RunError
 from charrnn.planning import Plan
 from charrnn.recovery import recover
 from charrnn.run_record import RunRecord
+from charrnn.saver import check_room
 from charrnn.schedule import Schedule, schedule, schedule_in, steps_of
 from charrnn.settings import TrainingSettings
-from charrnn.training_state import TrainingState, fresh_state
+from charrnn.training_state import TrainingState, checkpoint_sizes, fresh_state
 from charrnn.workers import prepare
 
 
@@ -53,10 +54,11 @@ def begin(
     evaluation_steps: int | None,
     fractions: tuple[float, float],
 ) -> Session:
-    """Settle a new run's schedule, write its run.json and make its first state.
+    """Settle a new run's schedule, make its first state and write its run.json.
 
     The steps are those between two checkpoints and between two evaluations, where they
-    are given; `fractions` are those of --val-frac and --test-frac.
+    are given; `fractions` are those of --val-frac and --test-frac. Raises DiskFullError
+    where there is no room for the run.
     """
     settings = plan.training
     prepare(settings.threads)
@@ -95,8 +97,9 @@ def begin(
         test_fraction=fractions[1],
         budget=plan.budget.to_json(),
     )
-    run_record.write_record(run, record)
     state = fresh_state(plan.model, settings, len(corpus.vocabulary))
+    check_room(run, checkpoint_sizes(state), settings.keep)
+    run_record.write_record(run, record)
     return Session(run, corpus, settings, settled, state)
 
 
@@ -110,8 +113,9 @@ def go_on(
     """Take up a run where its newest whole checkpoint left it, or at its beginning.
 
     `settings` are the record's but for what may change. `skipped` is told of each
-    checkpoint that is damaged. Raises RunError where the corpus has changed and
-    CheckpointError where there are checkpoints but none to go on from.
+    checkpoint that is damaged. Raises RunError where the corpus has changed,
+    CheckpointError where there are checkpoints but none to go on from, DiskFullError
+    where there is no room for another.
     """
     prepare(settings.threads)
     pruning.remove_unfinished(run)
@@ -126,6 +130,7 @@ def go_on(
     for path in found.damaged:
         pruning.set_damaged_aside(path)
     state = found.state or fresh_state(record.model, settings, len(corpus.vocabulary))
+    check_room(run, checkpoint_sizes(state), settings.keep)
     return Session(run, corpus, settings, record.schedule, state)
 
 

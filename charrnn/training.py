@@ -23,11 +23,11 @@ from charrnn.gradients import take_gradient
 from charrnn.metrics import Metrics
 from charrnn.pruning import remove
 from charrnn.recovery import recover
-from charrnn.saver import Saver, check_room
+from charrnn.saver import Saver
 from charrnn.schedule import Schedule
 from charrnn.seeds import derive
 from charrnn.settings import TrainingSettings
-from charrnn.training_state import TrainingState, checkpoint_sizes, fresh_state, snapshot
+from charrnn.training_state import TrainingState, fresh_state, snapshot
 from charrnn.workers import Workers
 
 
@@ -120,7 +120,6 @@ def train(
     or does what the settings say. Raises DivergenceError, DiskFullError or RunError; the
     last checkpoint stays good.
     """
-    check_room(run, checkpoint_sizes(state), settings.keep)
     sitting = _Sitting(state, corpus, settings, schedule, run, stop, save)
     try:
         yield from sitting.events()

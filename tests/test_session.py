@@ -13,6 +13,7 @@ from charrnn.corpus import read_corpus, windows_per_epoch
 from charrnn.errors import (
     CheckpointError,
     DamagedError,
+    DiskFullError,
     FormatError,
     RunError,
     TextError,
@@ -156,6 +157,17 @@ def test_the_threads_are_those_of_the_settings(text, tmp_path):
     assert torch.get_num_threads() == 2
     go_on(tmp_path / "run", CHOSEN)
     assert torch.get_num_threads() == 1
+
+
+def test_where_there_is_no_room_nothing_is_begun(text, tmp_path, monkeypatch):
+    """And nothing gone on with: the hours would be lost."""
+    begin(text, tmp_path / "run")
+    monkeypatch.setattr(files, "free_space", lambda _: 3_000)
+    with pytest.raises(DiskFullError, match="kB needed, 3"):
+        begin(text, tmp_path / "full")
+    assert not list((tmp_path / "full").iterdir())
+    with pytest.raises(DiskFullError, match="needed"):
+        go_on(tmp_path / "run")
 
 
 # Gone on with
