@@ -1,16 +1,18 @@
 """Checkpoints written beside training, which goes on meanwhile."""
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from charrnn.checkpoints import ModelRecord, model_path
-from charrnn.errors import DiskFullError
+from charrnn.checkpoints import ModelRecord, model_path, read_record, resume_path
+from charrnn.errors import CheckpointError, DiskFullError
 from charrnn.events import NotSaved, Saved
 from charrnn.files import check_space
 from charrnn.metrics import Metrics
-from charrnn.runs import prune, remove_unfinished
-from charrnn.training_state import Snapshot, save
+from charrnn.runs import model_files, prune, remove, remove_unfinished, step_of
+from charrnn.sealed import read_metadata
+from charrnn.training_state import Snapshot, save, was_asked_for
 
 HEADERS = 2**20
 """Bytes that the headers of a checkpoint's files may take, more or less."""
@@ -117,9 +119,24 @@ class Saver:
             record = save(taken, self._run, record)
             path = model_path(self._run, taken.step)
             if taken.is_good:  # the state to go back to is an earlier one until then
+                remove_asked_for(self._run, before=taken.step)
                 prune(self._run, self._keep, newest=path)
             self._saved = Saved(path, record)
         except BaseException as error:
             self._error = error
         finally:
             done.set()
+
+
+def remove_asked_for(run: Path, before: int) -> None:
+    """Remove earlier checkpoints that only a stop or a signal asked for; raises RunError.
+
+    Beside them, the resume file that training would go back to would be pruned.
+    """
+    for path in model_files(run):
+        if step_of(path) >= before:
+            return
+        with contextlib.suppress(CheckpointError, KeyError):
+            numbers = read_metadata(resume_path(path))["resume"]
+            if was_asked_for(numbers) and not read_record(path).scores:
+                remove(path)
