@@ -18,7 +18,9 @@ def overfitting_since(evaluations: Sequence[dict[str, Any]]) -> dict[str, Any] |
 
     A rise of less than 0.5% is not told from noise.
     """
-    scored = [e for e in evaluations if "nats_per_char" in e]
+    # A figure that was no number is null.
+    both = ("nats_per_char", "train_nats_per_char")
+    scored = [e for e in evaluations if all(e.get(name) is not None for name in both)]
     if len(scored) < 2:
         return None
     best = min(scored, key=lambda e: e["nats_per_char"])
@@ -62,6 +64,13 @@ def sentences(run: Path) -> list[str]:
     reference = run.name if run.parent == Path("checkpoints") else str(run)
     next_command = f"Next: charrnn sample {shlex.quote(reference)} --temperature 0.8"
     train = found["train_nats_per_char"]
+    part = record.corpus["splits"]["val"]
+    if "nats_per_char" not in found and part["start"] < part["end"]:
+        return [
+            f"Its loss on {_held_out(record)}, is no number: learning went wrong.",
+            "Try a lower --learning-rate, or a --clip.",
+            next_command,
+        ]
     if "nats_per_char" not in found:
         hesitates = "" if train is None else f" ({math.exp(train):.1f} letters on its own text)"
         return [
@@ -84,7 +93,7 @@ def sentences(run: Path) -> list[str]:
         f"hesitates between {found['perplexity']:.1f} letters "
         f"({found['nats_per_char']:.3f} nats or {found['bits_per_char']:.3f} bits each).",
         f"Measured on {_held_out(record)}.",
-        _fit(found["nats_per_char"], train, evaluations),
+        _fit(found["nats_per_char"], math.nan if train is None else train, evaluations),
         next_command,
     ]
 
