@@ -7,7 +7,7 @@ follow from (seed, step). So a run that is stopped and resumed ends where it wou
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import torch
@@ -115,7 +115,7 @@ def train(
     *,
     stop: Callable[[], bool] = never,
     save: Callable[[], bool] = never,
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Train to the end of the schedule, or until `stop` says so, telling what happens.
 
     Evaluates and saves as scheduled; saves when stopped, and whenever `save` says so, which
