@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from charrnn import console
 from charrnn.checkpoints import read_record
 from charrnn.corpus import windows_per_epoch
@@ -107,8 +109,9 @@ class Dashboard(Display):
             self._losses.append(event.train_nats_per_char)
         elif isinstance(event, Evaluated):
             seen.evaluated = event
-            if event.score and (seen.best is None or event.score.nats_per_char < seen.best[0]):
-                seen.best = (event.score.nats_per_char, event.step)
+            score = event.score.nats_per_char if event.score else math.nan
+            if score < (seen.best[0] if seen.best else math.inf):
+                seen.best = (score, event.step)
             seen.sample = self._fresh_sample()
         elif isinstance(event, WentBack):
             self._left = TimeLeft(self._schedule.steps)
@@ -119,6 +122,7 @@ class Dashboard(Display):
         if seen.scoring or time.monotonic() - self._drawn > 0.25:
             self._draw()
 
+    @np.errstate(all="ignore")
     def _fresh_sample(self) -> str:
         model, corpus = self._session.state.model, self._session.corpus
         sampler = Sampler(model.settings, corpus.vocabulary, model.arrays())
@@ -126,8 +130,8 @@ class Dashboard(Display):
         pieces = sampler.sample(sampler.read_prompt(""), settings, seed=self._seen.step)
         try:
             return "".join(pieces).lstrip("\n")
-        except CheckpointError:  # of a model that has diverged
-            return ""
+        except CheckpointError as error:  # training may continue though its weights are no numbers
+            return error.message
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
@@ -194,7 +198,7 @@ class Dashboard(Display):
         )
         rows.add_row(
             "perplexity",
-            _figure(train and 2.0 ** (train / _LN2), 3, style="bold"),
+            _figure(train and math.exp(min(train, 700.0)), 3, style="bold"),
             _figure(score.perplexity if score else None, 3, style="bold"),
             Text(
                 f"gradient {seen.reported.gradient_norm:.2f}  "
@@ -232,12 +236,18 @@ def _figure(value: float | None, digits: int, style: str = "") -> "RenderableTyp
 
 
 def sparkline(values: list[float], columns: int) -> str:
-    """The values as a line of blocks at most `columns` wide, highest to lowest."""
+    """The values as a line of blocks at most `columns` wide, highest to lowest.
+
+    A cross stands for what is no number.
+    """
     if not values:
         return ""
     count = min(columns, len(values))
     edges = [round(i * len(values) / count) for i in range(count + 1)]
     means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges) if b > a]
-    low, high = min(means), max(means)
+    numbers = [mean for mean in means if math.isfinite(mean)] or [0.0]
+    low, high = min(numbers), max(numbers)
     scale = (len(_SPARKS) - 1) / (high - low) if high > low else 0.0
-    return "".join(_SPARKS[round((mean - low) * scale)] for mean in means)
+    return "".join(
+        _SPARKS[round((mean - low) * scale)] if math.isfinite(mean) else "×" for mean in means
+    )

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from charrnn.checkpoints import read_checkpoint, read_resume
 from charrnn.errors import CheckpointError, DamagedError
 from charrnn.runs import model_files
 from charrnn.settings import TrainingSettings
-from charrnn.training_state import TrainingState, restored_state
+from charrnn.training_state import TrainingState, restored_state, was_asked_for
 
 
 class Recovered(NamedTuple):
@@ -16,10 +18,12 @@ class Recovered(NamedTuple):
 
     state: TrainingState | None
     """None where no checkpoint can be gone on from"""
+    scores: dict[str, dict[str, float]]
+    """of that checkpoint, by split"""
     damaged: list[Path]
     """the model files of later steps whose own bytes are damaged"""
-    diverging: list[Path]
-    """the model files of later steps that were passed over though they are whole"""
+    passed_over: list[Path]
+    """the model files of later steps that are whole but not to be gone back to"""
 
 
 def recover(
@@ -27,15 +31,16 @@ def recover(
     settings: TrainingSettings,
     *,
     skipped: Callable[[CheckpointError], None],
-    good: bool = False,
+    before: int | None = None,
 ) -> Recovered:
     """The state of the newest checkpoint that is whole.
 
-    With `good`, the newest at which the loss was not on its way up. `skipped` is told of
-    each checkpoint that cannot be gone on from.
+    With `before`, the newest of an earlier step than that whose weights are numbers and
+    that the schedule asked for: where training goes back to must not depend on where it
+    was stopped. `skipped` is told of each checkpoint that cannot be gone on from.
     """
     damaged: list[Path] = []
-    diverging: list[Path] = []
+    passed_over: list[Path] = []
     for path in reversed(model_files(run)):
         try:
             checkpoint = read_checkpoint(path)
@@ -45,11 +50,13 @@ def recover(
                 damaged.append(path)
             continue
         try:
-            state = restored_state(checkpoint, read_resume(path, checkpoint.record), settings)
+            resume = read_resume(path, checkpoint.record)
+            state = restored_state(checkpoint, resume, settings)
         except CheckpointError as error:
             skipped(error)
             continue
-        if not good or state.watch.far_off == 0:
-            return Recovered(state, damaged, diverging)
-        diverging.append(path)
-    return Recovered(None, damaged, diverging)
+        finite = all(np.isfinite(array).all() for array in checkpoint.weights.values())
+        if before is None or (finite and state.step < before and not was_asked_for(resume[1])):
+            return Recovered(state, checkpoint.record.scores, damaged, passed_over)
+        passed_over.append(path)
+    return Recovered(None, {}, damaged, passed_over)

@@ -1,16 +1,19 @@
 """Checkpoints written beside training, which goes on meanwhile."""
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from charrnn.checkpoints import ModelRecord, model_path
-from charrnn.errors import DiskFullError
+from charrnn.checkpoints import ModelRecord, model_path, read_record, resume_path
+from charrnn.errors import CheckpointError, DiskFullError
 from charrnn.events import NotSaved, Saved
 from charrnn.files import check_space
 from charrnn.metrics import Metrics
-from charrnn.pruning import prune, remove_unfinished
-from charrnn.training_state import Snapshot, save
+from charrnn.pruning import prune, remove, remove_unfinished
+from charrnn.runs import model_files, step_of
+from charrnn.sealed import read_metadata
+from charrnn.training_state import Snapshot, save, was_asked_for
 
 HEADERS = 2**16
 """Bytes that the headers of a checkpoint's files take, more or less."""
@@ -37,11 +40,17 @@ class Saver:
     there is a newer one.
     """
 
-    def __init__(self, run: Path, metrics: Metrics, keep: int, step: int) -> None:
-        """`keep` checkpoints stay besides the best and the newest; `step` is on disk."""
+    def __init__(
+        self, run: Path, metrics: Metrics, keep: int, step: int, *, goes_back: bool = True
+    ) -> None:
+        """`keep` checkpoints stay besides the best and the newest; `step` is on disk.
+
+        `goes_back` says that training may go back to an earlier one.
+        """
         self.step = step
         """of the newest state that was handed over"""
         self._run, self._metrics, self._keep = run, metrics, keep
+        self._goes_back = goes_back
         self._job: tuple[Snapshot, ModelRecord] | None = None
         # Of the save under way. Not the thread itself: a signal in its `join` takes it for
         # ended in some versions of Python.
@@ -125,11 +134,13 @@ class Saver:
         done = self._done
         taken, record = self._job
         try:
-            check_space(self._run, _size(taken) + HEADERS)
+            check_space(self._run, taken.size + HEADERS)
             self._metrics.sync()
             record = save(taken, self._run, record)
             path = model_path(self._run, taken.step)
-            if taken.is_good:  # the state to go back to is an earlier one until then
+            # Until then the state to go back to is an earlier one.
+            if taken.is_good or not self._goes_back:
+                remove_asked_for(self._run, before=taken.step)
                 prune(self._run, self._keep, newest=path)
             self._saved = Saved(path, record)
         except BaseException as error:
@@ -138,6 +149,15 @@ class Saver:
             done.set()
 
 
-def _size(taken: Snapshot) -> int:
-    arrays = (*taken.weights.values(), *taken.resume.values())
-    return sum(array.nbytes for array in arrays)
+def remove_asked_for(run: Path, before: int) -> None:
+    """Remove earlier checkpoints that only a stop or a signal asked for; raises RunError.
+
+    Beside them, the resume file that training would go back to would be pruned.
+    """
+    for path in model_files(run):
+        if step_of(path) >= before:
+            return
+        with contextlib.suppress(CheckpointError, KeyError):
+            numbers = read_metadata(resume_path(path))["resume"]
+            if was_asked_for(numbers) and not read_record(path).scores:
+                remove(path)

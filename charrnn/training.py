@@ -7,7 +7,7 @@ follow from (seed, step). So a run that is stopped and resumed ends where it wou
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import torch
@@ -112,7 +112,7 @@ def train(
     *,
     stop: Callable[[], bool] = never,
     save: Callable[[], bool] = never,
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Train to the end of the schedule, or until `stop` says so, telling what happens.
 
     Evaluates and saves as scheduled; saves when stopped, and whenever `save` says so, which
@@ -151,7 +151,8 @@ class _Sitting:
         self.schedule, self.run, self.stop, self.save = schedule, run, stop, save
         self.workers = Workers(settings.threads)
         self.metrics = Metrics(run, state.metrics_bytes)
-        self.saver = Saver(run, self.metrics, settings.keep, state.step)
+        goes_back = settings.on_divergence == "retry"
+        self.saver = Saver(run, self.metrics, settings.keep, state.step, goes_back=goes_back)
         self.proof = corpus.record()
         self.norm = math.nan  # of the last step's gradient
         self.earlier, self.started = state.seconds, time.monotonic()
@@ -272,31 +273,40 @@ class _Sitting:
     def is_unsaved(self) -> bool:
         return self.state.step > self.saver.step
 
-    def begin_saving(self, scores: dict[str, dict[str, float]]) -> None:
+    def begin_saving(
+        self, scores: dict[str, dict[str, float]], *, asked_for: bool | None = None
+    ) -> None:
         state = self.state
+        if asked_for is None:
+            asked_for = not self.schedule.saves(state.step)
         state.metrics_bytes = self.metrics.length
         settings, vocabulary = state.model.settings, self.corpus.vocabulary
         record = ModelRecord(settings, vocabulary, state.step, scores, self.proof, "")
-        self.saver.begin(snapshot(state), record)
+        self.saver.begin(snapshot(state, asked_for=asked_for), record)
 
     def go_back(self, error: DivergenceError) -> Iterator[Event]:
         """Put the last good state in the place of this one; raises the error to give up."""
         state, settings = self.state, self.settings
         self.saver.forget()
         yield from self.saver.outcomes()
+        # The first loss that was off shows that the weights it is of were already: a step
+        # from there goes wrong whatever its learning rate.
+        first_bad = state.step - state.watch.far_off
+        found = recover(self.run, settings, skipped=lambda _: None, before=first_bad)
+        for path in found.passed_over:  # else they would be the newest
+            remove(path)
         if settings.on_divergence == "stop" or len(state.divergences) == MOST_RETRIES:
             raise error
         divergences = [*state.divergences, state.step]
-        found = recover(self.run, settings, skipped=lambda _: None, good=True)
         good = found.state
         if good is None:
             good = fresh_state(state.model.settings, settings, len(self.corpus.vocabulary))
-        for path in found.diverging:  # else they would be the newest
-            remove(path)
         told = len(good.divergences)
         vars(state).update(vars(good) | {"divergences": divergences})
-        self.saver.step = state.step
         self.metrics.cut(state.metrics_bytes)
         for step in divergences[told:]:
             self.metrics.write({"kind": "divergence", "step": step, "back_to": state.step})
+        # Else whoever is stopped before the next checkpoint would not know of it, and one
+        # that is stopped again and again never get any further.
+        self.begin_saving(found.scores, asked_for=False)
         yield WentBack(error.message, state.step, settings.learning_rate * state.lowered)

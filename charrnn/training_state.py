@@ -1,6 +1,7 @@
 """Everything that decides the next step of training, and its way to disk and back."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -153,9 +154,15 @@ class Snapshot(NamedTuple):
     numbers: dict[str, Any]
 
     @property
+    def size(self) -> int:
+        """The bytes of its two files, but for their headers."""
+        return sum(array.nbytes for array in (*self.weights.values(), *self.resume.values()))
+
+    @property
     def is_good(self) -> bool:
-        """Whether the losses up to it were as they should be."""
-        return bool(self.numbers["watch"][2] == 0)
+        """Whether the losses up to it were as they should be, and the weights are numbers."""
+        finite = all(np.isfinite(array).all() for array in self.weights.values())
+        return bool(finite and self.numbers["watch"][2] == 0)
 
 
 def checkpoint_sizes(state: TrainingState) -> tuple[int, int]:
@@ -165,8 +172,8 @@ def checkpoint_sizes(state: TrainingState) -> tuple[int, int]:
     return 4 * weights, 4 * (len(_moments(state.optimizer)) * weights + carried)
 
 
-def snapshot(state: TrainingState) -> Snapshot:
-    """Copy what decides the next step."""
+def snapshot(state: TrainingState, *, asked_for: bool = False) -> Snapshot:
+    """Copy what decides the next step; `asked_for` says that the schedule did not."""
 
     def copied(tensor: torch.Tensor) -> NDArray[np.float32]:
         return tensor.detach().to("cpu", copy=True).numpy()
@@ -175,7 +182,7 @@ def snapshot(state: TrainingState) -> Snapshot:
         return [of.total if math.isfinite(of.total) else str(of.total), of.count]
 
     resume = {
-        f"{kind}.{name}": copied(state.optimizer.state[parameter][kind])
+        f"{kind}.{name}": copied(_remembered(state.optimizer, parameter, kind))
         for name, parameter in state.model.named_parameters()
         for kind in _moments(state.optimizer)
     }
@@ -189,8 +196,14 @@ def snapshot(state: TrainingState) -> Snapshot:
         "metrics_bytes": state.metrics_bytes,
         "watch": [state.watch.level, state.watch.count, state.watch.far_off],
         "divergences": list(state.divergences),
+        "asked_for": asked_for,
     }
     return Snapshot(state.step, state.model.arrays(), resume, numbers)
+
+
+def was_asked_for(numbers: Mapping[str, Any]) -> bool:
+    """Whether a resume file's numbers say that a person or a queue asked for it."""
+    return bool(numbers.get("asked_for", False))
 
 
 def save(taken: Snapshot, run: Path, record: ModelRecord) -> ModelRecord:
@@ -202,6 +215,14 @@ def save(taken: Snapshot, run: Path, record: ModelRecord) -> ModelRecord:
 def _moments(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
     """What an optimizer remembers of each weight, by torch's names; plain SGD nothing."""
     return ("exp_avg", "exp_avg_sq") if isinstance(optimizer, torch.optim.AdamW) else ()
+
+
+def _remembered(
+    optimizer: torch.optim.Optimizer, parameter: torch.Tensor, kind: str
+) -> torch.Tensor:
+    """One of the moments of a weight; before the first step, 0."""
+    found: torch.Tensor | None = optimizer.state[parameter].get(kind)
+    return torch.zeros_like(parameter) if found is None else found
 
 
 def _optimizer(model: CharacterModel, settings: TrainingSettings) -> torch.optim.Optimizer:

@@ -66,9 +66,10 @@ def sentences(run: Path) -> list[str]:
     next_command = f"Next: charrnn sample {shlex.quote(reference)} --temperature 0.8"
     train = found["train_nats_per_char"]
     part = record.corpus["splits"]["val"]
-    if "nats_per_char" not in found and part["end"] > part["start"]:
+    if "nats_per_char" not in found and part["start"] < part["end"]:
         return [
-            "Its loss is no longer a number: learning went wrong. Try a lower --learning-rate.",
+            f"Its loss on {_held_out(record)}, is no number: learning went wrong.",
+            "Try a lower --learning-rate, or a --clip.",
             next_command,
         ]
     if "nats_per_char" not in found:

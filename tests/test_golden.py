@@ -18,7 +18,7 @@ from charrnn.run_record import RUN_FILE, RUN_FORMAT, RunRecord, read_run, write_
 from charrnn.runs import model_files, step_of
 from charrnn.sampling import Sampler
 from charrnn.schedule import Schedule
-from charrnn.session import go_on
+from charrnn.session import go_on, relocated
 from charrnn.settings import ModelSettings, TrainingSettings
 from charrnn.training import train
 
@@ -113,10 +113,20 @@ def test_a_run_of_format_2_means_what_it_meant(tmp_path: Path) -> None:
     assert record.changes == []
 
 
-@pytest.mark.parametrize("name", ["run-1", "run-2"])
+def test_a_run_of_format_3_means_what_it_meant(tmp_path: Path) -> None:
+    record = early_record(GOLDEN / "run-3")
+    assert json.loads((GOLDEN / "run-3" / RUN_FILE).read_text(encoding="utf-8"))["format"] == 3
+    assert record.training.on_divergence == "continue"
+    assert record.schedule == Schedule(12, 1, 6, 5, 1)
+    assert record.changes == []
+
+
+@pytest.mark.parametrize("name", ["run-1", "run-2", "run-3"])
 def test_a_run_of_an_earlier_day_is_gone_on_with(name: str, tmp_path: Path) -> None:
-    run = copied(name, tmp_path)
-    record = early_record(run)
+    """Its text is elsewhere now; from format 3 on, run.json cannot be edited to say so."""
+    run = tmp_path / "run"
+    shutil.copytree(GOLDEN / name, run)
+    record = relocated(early_record(run), [run / "text.txt"])
     session = go_on(run, record, settings=record.training, skipped=pytest.fail)
     assert session.state.step == 7
     list(train(session.state, session.corpus, session.settings, session.schedule, run))

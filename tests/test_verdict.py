@@ -222,7 +222,7 @@ def test_a_loss_that_is_no_number_is_told(finished):
     """As of a run that was told to continue all the same; its checkpoint has no score."""
     run = finished((10, None, None))
     told = verdict.sentences(run)
-    assert "no longer a number" in told[0]
+    assert "is no number" in told[0]
     assert "charrnn sample" in told[-1]
 
 
@@ -249,3 +249,18 @@ def test_the_words_end_with_the_command_to_try_next(name, finished):
     command = shlex.split(last.removeprefix("Next: "))
     assert command[:2] == ["charrnn", "sample"]
     assert Path(command[2]).name == name
+
+
+def test_a_run_whose_loss_became_no_number_is_told_by_its_best(finished):
+    run = finished((10, 2.0, 2.1), (20, 1.9, 1.8))
+    log = [evaluation(10, 2.0, 2.1), evaluation(20, 1.9, 1.8), evaluation(30, math.nan, math.nan)]
+    text = json.dumps(log).replace("NaN", "null")
+    (run / METRICS_FILE).write_text("".join(json.dumps(e) + "\n" for e in json.loads(text)))
+    assert "not overfitting" in " ".join(verdict.sentences(run))
+
+
+def test_a_run_whose_loss_never_was_a_number_is_not_said_to_have_held_nothing_out(finished):
+    run = finished((10, None, 2.1))
+    told = " ".join(verdict.sentences(run))
+    assert "is no number" in told
+    assert "--learning-rate" in told

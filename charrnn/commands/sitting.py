@@ -1,5 +1,6 @@
 """One sitting of charrnn train: a run begun, or gone on with, and watched until it ends."""
 
+import contextlib
 import dataclasses
 import shlex
 import time
@@ -45,7 +46,8 @@ class Watch:
             stop=stop,
             save=self.signals.save,
         )
-        with dashboard.display(session, self.quiet) as shown:
+        # Closed wherever a second signal comes: the save under way ends before the lock does.
+        with contextlib.closing(told), dashboard.display(session, self.quiet) as shown:
             self.signals.training = True
             for event in told:
                 shown.show(event)
