@@ -54,12 +54,12 @@ class Signals:
         self._save = True
 
     def _note_stop(self, number: int, _frame: FrameType | None) -> None:
-        if not self.training:
+        before, self.received = self.received, number
+        if not self.training:  # a library that is being loaded may swallow it: hence `received`
             raise StoppedError(
                 number, "stopped before the first step", "nothing was lost: run it again"
             )
-        if self.received is not None:
+        if before is not None:
             raise StoppedError(
                 number, "stopped at once", "--resume goes on from the last checkpoint"
             )
-        self.received = number

@@ -1,5 +1,6 @@
 """Signals turned into a flag, and back into themselves afterwards."""
 
+import contextlib
 import signal
 
 import pytest
@@ -75,3 +76,25 @@ def test_what_nohup_ignored_stays_ignored():
         assert not signals.stop()
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_a_signal_that_a_library_swallows_while_it_is_loaded_is_not_lost():
+    with Signals() as signals:
+        with contextlib.suppress(Exception):
+            signal.raise_signal(signal.SIGTERM)
+        signals.training = True
+        assert signals.stop()
+        assert signals.received == signal.SIGTERM
+
+
+def test_a_save_is_asked_for_once_for_each_signal():
+    before = signal.getsignal(signal.SIGUSR1)
+    with Signals() as signals:
+        assert not signals.save()
+        signal.raise_signal(signal.SIGUSR1)
+        assert [signals.save(), signals.save()] == [True, False]
+        signal.raise_signal(signal.SIGUSR1)
+        signal.raise_signal(signal.SIGUSR1)
+        assert [signals.save(), signals.save()] == [True, False]
+        assert not signals.stop()
+    assert signal.getsignal(signal.SIGUSR1) == before

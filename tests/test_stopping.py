@@ -62,16 +62,10 @@ def test_ctrl_c_while_the_command_is_loaded_says_nothing():
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-@pytest.mark.parametrize(
-    ("place", "number"),
-    [
-        ("charrnn.calibration.measure", signal.SIGTERM),
-        ("charrnn.session.fresh_state", signal.SIGHUP),  # run.json is there already
-    ],
-)
-def test_a_signal_before_the_first_step_leaves_nothing(place, number, command, tmp_path):
-    done = signalled([(place, 1, number)], *command, *FLAGS, "--minutes", 0.01)
-    assert_error(done, 128 + number, "before the first step")
+def test_a_signal_in_the_calibration_leaves_nothing(command, tmp_path):
+    moments = [("charrnn.calibration.measure", 1, signal.SIGHUP)]
+    done = signalled(moments, *command, *FLAGS, "--minutes", 0.01)
+    assert_error(done, 129, "before the first step")
     assert not list(tmp_path.iterdir())
 
 
@@ -112,13 +106,6 @@ def test_saves_that_are_asked_for_change_nothing(command, tmp_path, whole):
     assert (done.returncode, done.stderr) == (0, "")
     assert Run(tmp_path / "run", done).steps() == [90]
     assert end_of(tmp_path) == whole
-
-
-def test_a_second_signal_before_the_save_ends_it_at_once(command, tmp_path):
-    moments = [(STEP, 40, signal.SIGTERM), ("charrnn.training.snapshot", 1, signal.SIGINT)]
-    done = signalled(moments, *command, *NINETY)
-    assert_error(done, 130, "at once", "--resume")
-    assert not Run(tmp_path / "run", done).unfinished_files()
 
 
 def test_a_deadline_ends_it_to_be_tried_again(command, tmp_path, whole):
