@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from charrnn.corpus import Corpus
 from charrnn.evaluation import STRETCHES, WARM, score
 from charrnn.settings import ModelSettings, TrainingSettings
-from charrnn.training import take_step
+from charrnn.step import take_step
 from charrnn.training_state import fresh_state
 from charrnn.workers import Workers, prepare
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from charrnn.corpus import Ids, batch
 from charrnn.settings import GATES, ModelSettings, TrainingSettings, from_json
-from charrnn.training import take_step
+from charrnn.step import take_step
 from charrnn.training_state import BETAS, fresh_state
 from charrnn.workers import Workers, prepare
 

@@ -18,7 +18,7 @@ from charrnn.benchmark import Case, Contender, Measured, Turn, cases, interleave
 from charrnn.contenders import BF16, CEILING, CHARRNN, FP32, Product, Twin
 from charrnn.errors import CharrnnError, UsageError
 from charrnn.settings import MODELS, ModelSettings, TrainingSettings
-from charrnn.training import take_step
+from charrnn.step import take_step
 from charrnn.training_state import fresh_state
 
 TINY = Case(

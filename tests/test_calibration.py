@@ -11,7 +11,7 @@ from charrnn import calibration
 from charrnn.corpus import read_corpus
 from charrnn.evaluation import STRETCHES, WARM
 from charrnn.settings import ModelSettings, TrainingSettings
-from charrnn.training import take_step
+from charrnn.step import take_step
 from charrnn.training_state import fresh_state
 
 CHOSEN = TrainingSettings(seq_length=6, batch_size=3, dropout=0.2)

@@ -12,6 +12,7 @@ from hypothesis import strategies as some
 from test_training import CHOSEN, SHORT, Sitting, asked, assert_same_end
 
 from charrnn import runs, training
+from charrnn import step as one_step
 from charrnn.checkpoints import ModelRecord, model_path, read_checkpoint, read_resume
 from charrnn.corpus import Corpus, read_corpus
 from charrnn.divergence import FAR_OFF, LOWERING, MOST_RETRIES, PATIENCE, Watch
@@ -118,7 +119,7 @@ def breaking(patch, what, step, times=1):
 
     A function of the state, as a fault of arithmetic is; so a resume meets it again.
     """
-    take_gradient, take_step = training.take_gradient, training.take_step
+    take_gradient, take_step = one_step.take_gradient, training.take_step
     now = [False]
 
     def stepping(state, *rest):
@@ -137,7 +138,7 @@ def breaking(patch, what, step, times=1):
         return loss, after
 
     patch.setattr(training, "take_step", stepping)
-    patch.setattr(training, "take_gradient", computing)
+    patch.setattr(one_step, "take_gradient", computing)
 
 
 def rates(events):

@@ -14,8 +14,8 @@ from charrnn.corpus import batch
 from charrnn.evaluation import Score, escape_probability, score
 from charrnn.model import CharacterModel
 from charrnn.settings import MODELS, ModelSettings, TrainingSettings
+from charrnn.step import take_step
 from charrnn.tokenizer import CODE_POINTS, Vocabulary, count_characters
-from charrnn.training import take_step
 from charrnn.training_state import fresh_state
 from charrnn.workers import Workers
 

@@ -19,7 +19,7 @@ from charrnn.gradients import take_gradient
 from charrnn.machine import STREAMS_A_WORKER as STREAMS
 from charrnn.model import CharacterModel
 from charrnn.settings import MODELS, NONLINEARITIES, ModelSettings, TrainingSettings
-from charrnn.training import take_step
+from charrnn.step import take_step
 from charrnn.training_state import fresh_state
 from charrnn.workers import Workers
 

@@ -11,7 +11,7 @@ from charrnn.checkpoints import ModelRecord, model_path, resume_path
 from charrnn.corpus import read_corpus
 from charrnn.recovery import recover
 from charrnn.settings import ModelSettings
-from charrnn.training import take_step
+from charrnn.step import take_step
 from charrnn.training_state import fresh_state, save, snapshot
 
 

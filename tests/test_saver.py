@@ -25,7 +25,7 @@ from charrnn.events import NotSaved, Progressed, Saved
 from charrnn.metrics import METRICS_FILE, Metrics
 from charrnn.saver import Saver
 from charrnn.settings import ModelSettings
-from charrnn.training import take_step
+from charrnn.step import take_step
 from charrnn.training_state import fresh_state, restored_state, snapshot
 
 

@@ -27,7 +27,8 @@ from charrnn.metrics import METRICS_FILE, read_metrics
 from charrnn.schedule import Schedule
 from charrnn.seeds import derive
 from charrnn.settings import MODELS, OPTIMIZERS, ModelSettings, TrainingSettings
-from charrnn.training import take_step, train
+from charrnn.step import take_step
+from charrnn.training import train
 from charrnn.training_state import Mean, TrainingState, fresh_state, restored_state, save, snapshot
 
 SHORT = Schedule(steps=12, warmup_steps=3, evaluation_steps=5, checkpoint_steps=4, report_steps=2)
