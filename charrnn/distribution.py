@@ -5,6 +5,7 @@ before it left, rescaled to sum to one. Where characters are equally likely the 
 counts as the likelier, so that a cut never keeps more than it says. All in float64.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,38 @@ def draw(p: Probabilities, uniform: float) -> int:
     drawn = int(np.searchsorted(sums, uniform * sums[-1], side="right"))
     # A sum so small that its product rounds up would point past the last possible one.
     return min(drawn, int(np.flatnonzero(p)[-1]))
+
+
+def drawer(size: int, settings: SamplingSettings) -> Callable[[NDArray[Any], float], int]:
+    """What draws an id from logits (V,) and a number from [0, 1), as `probabilities` has it.
+
+    V = `size`. It gives -1 where the logits are no numbers.
+    """
+    plain = settings.top_k == 0 and settings.top_p == 1.0 and settings.min_p == 0.0
+    if not plain or settings.temperature == 0.0:
+
+        def defined(logits: NDArray[Any], uniform: float) -> int:
+            if not np.isfinite(logits).all():
+                return -1
+            return draw(probabilities(logits, settings), uniform)
+
+        return defined
+    p, sums, temperature = np.empty(size), np.empty(size), settings.temperature
+
+    def quick(logits: NDArray[Any], uniform: float) -> int:
+        """The same without scaling to one, in buffers."""
+        np.subtract(logits, logits.max(), out=p, dtype=np.float64)
+        if temperature != 1.0:
+            np.divide(p, temperature, out=p)
+        np.exp(p, out=p)
+        np.cumsum(p, out=sums)
+        total = sums[-1]
+        if not total < np.inf:  # which is no number, if any of them is none
+            return -1
+        drawn = int(sums.searchsorted(uniform * total, side="right"))
+        return drawn if drawn < size and p[drawn] else int(np.flatnonzero(p)[-1])
+
+    return quick
 
 
 def _by_likelihood(p: Probabilities) -> NDArray[np.intp]:

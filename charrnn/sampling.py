@@ -1,20 +1,19 @@
 """A checkpoint and a prompt to new characters, with NumPy alone.
 
-One character costs one step of each layer. The first layer's input product, W_ih · x +
-b_ih, is one of only V vectors, so all V are computed once and then looked up.
+One character costs one step of each layer and, from its logits, one draw.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn import distribution
-from charrnn.cells import State, states, step_of
+from charrnn.cells import State, states
 from charrnn.errors import CheckpointError, UnknownCharacterError
 from charrnn.seeds import derive
 from charrnn.settings import ModelSettings, SamplingSettings
+from charrnn.stream import Prepared, Stream
 from charrnn.tokenizer import Vocabulary, name
 
 Weights = dict[str, NDArray[np.float32]]
@@ -29,16 +28,18 @@ class Sampler:
         """Weights as in `checkpoints.expected_shapes`."""
         self.settings = settings
         self.vocabulary = vocabulary
-        self._step = step_of(settings.model, settings.nonlinearity)
         none = np.zeros((), dtype=np.float32)  # the b_ih of a model that has none
-        self._layers = [
-            [weights.get(f"recurrent.{kind}_l{layer}", none) for kind in _KINDS]
-            for layer in range(settings.layers)
-        ]
-        w_ih, b_ih, _, _ = self._layers[0]
+        w_ih, b_ih, w_hh, b_hh = (
+            [weights.get(f"recurrent.{kind}_l{layer}", none) for layer in range(settings.layers)]
+            for kind in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
+        )
         with _no_warnings():
-            self._table = weights["embedding.weight"] @ w_ih.T + b_ih  # (V, G·H)
-        self._output = weights["output.weight"], weights["output.bias"]
+            self._prepared = Prepared(
+                settings,
+                weights["embedding.weight"],
+                list(zip(w_ih, b_ih, w_hh, b_hh, strict=True)),
+                (weights["output.weight"], weights["output.bias"]),
+            )
 
     def start(self) -> list[State]:
         """The state before any character, by layer."""
@@ -47,21 +48,18 @@ class Sampler:
 
     def read(self, character: int, state: list[State]) -> list[State]:
         """The state after reading one more character (its id)."""
-        x: NDArray[Any] = self._table[character]
-        after: list[State] = []
-        for (w_ih, b_ih, w_hh, b_hh), before in zip(self._layers, state, strict=True):
-            if after:
-                x = w_ih @ x + b_ih
-            now = self._step(x, before, w_hh, b_hh)
-            after.append(now)
-            x = now[0]
-        return after
+        stream = self._stream_from(state)
+        stream.read(character)
+        return stream.state()
 
     def logits(self, state: list[State]) -> NDArray[np.float32]:
         """The next character's logits, (V,)."""
-        weight, bias = self._output
-        found: NDArray[np.float32] = weight @ state[-1][0] + bias
-        return found
+        return self._stream_from(state).logits()
+
+    def _stream_from(self, state: list[State]) -> Stream:
+        stream = Stream(self._prepared)
+        stream.load(state)
+        return stream
 
     def read_prompt(self, prompt: str) -> list[State]:
         """The state after a prompt; without one, as if after a newline.
@@ -69,12 +67,12 @@ class Sampler:
         Raises UnknownCharacterError for a character the vocabulary lacks.
         """
         check_prompt(prompt, self.vocabulary)
-        state = self.start()
+        stream = Stream(self._prepared)
         ids = [int(i) for i in self.vocabulary.encode(prompt)] or [self.vocabulary.start]
         with _no_warnings():
             for character in ids:
-                state = self.read(character, state)
-        return state
+                stream.read(character)
+        return stream.state()
 
     def sample(
         self, state: list[State], settings: SamplingSettings, *, seed: int, number: int = 0
@@ -90,17 +88,18 @@ class Sampler:
         self, state: list[State], settings: SamplingSettings, seed: int, number: int
     ) -> Iterator[str]:
         draws = uniforms(derive(seed, "sample", number))
+        stream = self._stream_from(state)
+        drawn = distribution.drawer(len(self.vocabulary), settings)
+        characters = self.vocabulary.characters
         character: int | None = None
         for _ in range(settings.length):
             with _no_warnings():
                 if character is not None:
-                    state = self.read(character, state)
-                logits = self.logits(state)
-            if not np.isfinite(logits).all():
+                    stream.read(character)
+                character = drawn(stream.logits(), next(draws))
+            if character < 0:
                 raise no_probabilities()
-            p = distribution.probabilities(logits, settings)
-            character = distribution.draw(p, next(draws))
-            yield self.vocabulary.characters[character]
+            yield characters[character]
 
 
 def no_probabilities() -> CheckpointError:
@@ -114,9 +113,6 @@ def no_probabilities() -> CheckpointError:
 def _no_warnings() -> np.errstate:
     """Let numbers overflow in silence: the logits, where all of it ends, are looked at."""
     return np.errstate(over="ignore", invalid="ignore")
-
-
-_KINDS = ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
 
 
 def uniforms(seed: int) -> Iterator[float]:

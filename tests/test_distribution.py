@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from charrnn.distribution import (
     Probabilities,
     draw,
+    drawer,
     min_p,
     probabilities,
     soften,
@@ -26,7 +27,8 @@ weights = st.lists(st.integers(0, 12), min_size=1, max_size=24).filter(any)
 logits = st.lists(
     st.integers(-3, 3).map(float) | st.floats(-40, 40, width=32), min_size=1, max_size=24
 )
-shares = st.floats(0, 1, exclude_min=True)
+# Never what characters sum to exactly, where it is for rounding to say which side a cut falls.
+shares = st.integers(0, 1008).map(lambda number: (number + 0.5) / 1009)
 
 
 def scaled(numbers: list[int] | list[float]) -> Probabilities:
@@ -288,3 +290,41 @@ def test_draws_are_as_frequent_as_they_are_likely() -> None:
     possible = p > 0
     squares = (drawn - count * p)[possible] ** 2 / (count * p[possible])
     assert squares.sum() < 24.3
+
+
+# The quick way
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    logits,
+    st.sampled_from([0.0, 1e-3, 0.5, 1.0, 3.0]),
+    st.sampled_from([{}, {"top_k": 2}, {"top_p": 0.7}, {"min_p": 0.2}]),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_what_is_drawn_quickly_is_what_is_defined(values, temperature, cuts, uniform):
+    chosen = SamplingSettings(temperature=temperature, **cuts)
+    given = np.array(values, np.float32)
+    p = probabilities(given, chosen)
+    drawn = drawer(len(values), chosen)(given, uniform)
+    if drawn != draw(p, uniform):  # a number between the two sums, which are rounded apart
+        edge = np.cumsum(p)[min(drawn, draw(p, uniform))]
+        assert abs(edge - uniform) < 1e-12
+    assert p[drawn] > 0
+    assert (given == np.array(values, np.float32)).all()
+
+
+@pytest.mark.parametrize("cuts", [{}, {"temperature": 0.0}, {"top_k": 3}, {"temperature": 2.0}])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_nothing_is_drawn_from_what_is_no_number(cuts, bad):
+    of = drawer(4, SamplingSettings(**cuts))
+    with np.errstate(invalid="ignore"):
+        assert of(np.array([0.5, bad, 1.0, -2.0], np.float32), 0.5) == -1
+        assert of(np.array([0.5, 0.0, 1.0, -2.0], np.float32), 0.5) >= 0
+
+
+def test_every_character_can_be_drawn_quickly_and_no_impossible_one():
+    values = np.array([-800.0, 0.0, 0.0, -800.0], np.float32)
+    of = drawer(4, SamplingSettings())
+    assert {of(values, uniform) for uniform in np.linspace(0, 1, 1001)[:-1]} == {1, 2}
+    assert of(values, 1 - 2**-53) == 2

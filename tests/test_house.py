@@ -23,7 +23,7 @@ ROWS = (
     ("checkpoints",),
     ("run_record", "metrics"),
     ("runs",),
-    ("pruning", "heldout", "distribution", "verification"),
+    ("pruning", "heldout", "distribution", "verification", "stream"),
     ("sampling",),
     ("products", "buffers", "workers"),
     ("window",),
