@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.errors import DiskFullError
-from charrnn.files import PLAIN, failures_named, sync
+from charrnn.files import PLAIN, failures_named, open_regular, sync
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -37,7 +37,8 @@ class Metrics:
     @property
     def length(self) -> int:
         """How many bytes the log has, those that wait included."""
-        return self._durable + len(self._tail)
+        with self._lock:
+            return self._durable + len(self._tail)
 
     def write(self, line: dict[str, Any]) -> None:
         """Add a line; a figure that is no number becomes null. Raises RunError."""
@@ -51,20 +52,22 @@ class Metrics:
                 self._write_tail()
 
     def sync(self) -> None:
-        """Make all that was added durable; raises DiskFullError or RunError."""
+        """Make all that was added until then durable; raises DiskFullError or RunError."""
         with self._lock:
             self._write_tail()
-            try:
-                with failures_named(self.path):
-                    sync(self._stream.fileno())
-            except DiskFullError:
-                # The kernel may have dropped what it could not write and not say so again.
-                with failures_named(self.path):
-                    self._stream.truncate(self._durable)
+            count = self._written
+        try:
+            with failures_named(self.path):
+                sync(self._stream.fileno())  # takes its time, and lines may be added meanwhile
+        except DiskFullError:
+            # The kernel may have dropped what it could not write and not say so again.
+            with self._lock, failures_named(self.path):
+                self._stream.truncate(self._durable)
                 self._written = 0
-                raise
-            self._durable += len(self._tail)
-            self._tail, self._written = b"", 0
+            raise
+        with self._lock:
+            self._durable += count
+            self._tail, self._written = self._tail[count:], self._written - count
 
     def cut(self, length: int) -> None:
         """Take back what was added after the first `length` bytes; raises RunError."""
@@ -93,10 +96,20 @@ class Metrics:
         self._written = done
 
 
+_LARGEST = 2**26
+
+
 def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl; a last line cut short by a crash is left out."""
+    """The lines of metrics.jsonl; what is none, as a last one cut short, is left out."""
+    try:
+        with open_regular(run / METRICS_FILE) as stream:
+            text = stream.read(_LARGEST)
+    except OSError:
+        return []
     lines = []
-    with contextlib.suppress(OSError, ValueError):
-        for line in (run / METRICS_FILE).read_text(encoding="utf-8").splitlines():
-            lines.append(json.loads(line))
+    for part in text.splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            line = json.loads(part)
+            if isinstance(line, dict):
+                lines.append(line)
     return lines

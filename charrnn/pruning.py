@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 from charrnn.checkpoints import resume_files, resume_path
 from charrnn.files import TEMPORARY_PREFIX, failures_named
 from charrnn.runs import best_of, model_files, records
+
+_RESUME_FILE = re.compile(r"step-\d{8,}\.resume\.(safetensors|earlier)")
 
 
 def prune(run: Path, keep: int, *, newest: Path | None = None, dry_run: bool = False) -> list[Path]:
@@ -17,14 +20,15 @@ def prune(run: Path, keep: int, *, newest: Path | None = None, dry_run: bool = F
     later steps are left from before a damage; those stay. Returns what was (or would be)
     removed. Raises RunError.
     """
-    every = model_files(run)
+    readable = records(model_files(run))
+    every = [path for path, _ in readable]
     if not every:
         return []
     files = every[: every.index(newest) + 1] if newest in every else every
-    readable = records(every)
     kept = {best_of(readable), *files[-1 - keep :]}
-    doomed = [path for path, _ in readable if path in files and path not in kept]
-    idle = dict.fromkeys([*doomed, *files[:-2]])  # what no resume will begin from
+    doomed = [path for path in files if path not in kept]
+    # What no resume will begin from.
+    idle = dict.fromkeys([*doomed, *[path for path in files if resume_files(path)][:-2]])
     doomed += [path for model_file in idle for path in resume_files(model_file)]
     if not dry_run:
         # What is kept is on the disk since it was saved, so these may vanish in any order,
@@ -58,12 +62,15 @@ def remove_unfinished(run: Path) -> None:
     Raises RunError.
     """
     whole = {resume_path(path).stem for path in model_files(run)}
-    half = list(run.glob(TEMPORARY_PREFIX + "*"))
-    half += [
-        path
-        for path in run.glob("*.resume.*")
-        if path.stem not in whole and not path.name.endswith(".damaged")
-    ]
-    for path in half:
+    remove_temporaries(run)
+    for path in run.glob("step-*.resume.*"):
+        if _RESUME_FILE.fullmatch(path.name) and path.stem not in whole:
+            with failures_named(path):
+                path.unlink(missing_ok=True)
+
+
+def remove_temporaries(run: Path) -> None:
+    """Remove the files that were not finished; raises RunError."""
+    for path in run.glob(TEMPORARY_PREFIX + "*"):
         with failures_named(path):
             path.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from charrnn.checkpoints import read_checkpoint, read_resume
 from charrnn.errors import CheckpointError, DamagedError
-from charrnn.runs import model_files
+from charrnn.runs import model_files, step_of
 from charrnn.settings import TrainingSettings
 from charrnn.training_state import TrainingState, restored_state, was_asked_for
 
@@ -44,6 +44,8 @@ def recover(
     for path in reversed(model_files(run)):
         try:
             checkpoint = read_checkpoint(path)
+            if checkpoint.record.step != step_of(path):
+                raise DamagedError(f"{path}: holds step {checkpoint.record.step:,}")
         except CheckpointError as error:
             skipped(error)
             if isinstance(error, DamagedError):

@@ -142,7 +142,7 @@ def is_finished(run: Path, steps: int) -> bool:
     files = model_files(run)
     if not files or step_of(files[-1]) < steps:
         return False
-    return any(record.scores for _, record in records(files[-1:]))
+    return any(record.scores and record.step >= steps for _, record in records(files[-1:]))
 
 
 def records(paths: Iterable[Path]) -> list[tuple[Path, ModelRecord]]:
@@ -264,6 +264,6 @@ def _written_last(directory: Path) -> Path:
 def _written(run: Path) -> float:
     """When a run's newest checkpoint was written, in seconds; long ago where it is gone."""
     for _ in range(_LOOKS):
-        with contextlib.suppress(FileNotFoundError, IndexError):
+        with contextlib.suppress(OSError, IndexError):
             return model_files(run)[-1].stat().st_mtime
     return -math.inf

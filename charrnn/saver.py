@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from charrnn.checkpoints import ModelRecord, model_path, read_record, resume_path
-from charrnn.errors import CheckpointError, DiskFullError
+from charrnn.errors import CheckpointError, DiskFullError, RunError
 from charrnn.events import NotSaved, Saved
 from charrnn.files import check_space
 from charrnn.metrics import Metrics
-from charrnn.pruning import prune, remove, remove_unfinished
+from charrnn.pruning import prune, remove, remove_temporaries
 from charrnn.runs import model_files, step_of
 from charrnn.sealed import read_metadata
 from charrnn.training_state import Snapshot, save, was_asked_for
@@ -28,7 +28,7 @@ def check_room(run: Path, sizes: tuple[int, int], keep: int) -> None:
     # The best, the newest, those kept besides and the one being written; of resume files
     # the newest two and the one being written.
     at_most = (keep + 3) * (model + HEADERS) + 3 * resume
-    there = sum(path.stat().st_size for path in run.glob("step-*"))
+    there = sum(path.lstat().st_size for path in run.glob("step-*.safetensors"))
     check_space(run, max(at_most - there, model + resume + HEADERS))
 
 
@@ -50,7 +50,7 @@ class Saver:
         self.step = step
         """of the newest state that was handed over"""
         self._run, self._metrics, self._keep = run, metrics, keep
-        self._goes_back = goes_back
+        self._goes_back, self._abandoned = goes_back, False
         self._job: tuple[Snapshot, ModelRecord] | None = None
         # Of the save under way. Not the thread itself: a signal in its `join` takes it for
         # ended in some versions of Python.
@@ -102,14 +102,21 @@ class Saver:
 
     def abandon(self) -> None:
         """Wait for a save under way for a second at most, and leave nothing half-written."""
+        self._abandoned = True
         if self._done is not None and not self._done.wait(timeout=1.0):
-            remove_unfinished(self._run)
+            remove_temporaries(self._run)
         self._done = None
 
     def _start(self) -> None:
         # A daemon: a disk that does not answer must not hold up the end of the program.
         self._done = threading.Event()
-        threading.Thread(target=self._write, name="saver", daemon=True).start()
+        try:
+            threading.Thread(target=self._write, name="saver", daemon=True).start()
+        except RuntimeError as error:
+            self._done = self._job = None
+            raise RunError(
+                f"{self._run}: {error}, to save a checkpoint", "raise the limit on processes"
+            ) from error
 
     def _wait(self) -> None:
         """Wait for the save under way, and note what came of it; raises what no space cures."""
@@ -139,9 +146,10 @@ class Saver:
             record = save(taken, self._run, record)
             path = model_path(self._run, taken.step)
             # Until then the state to go back to is an earlier one.
-            if taken.is_good or not self._goes_back:
+            if (taken.is_good or not self._goes_back) and not self._abandoned:
                 remove_asked_for(self._run, before=taken.step)
-                prune(self._run, self._keep, newest=path)
+                if not was_asked_for(taken.numbers):  # nor is such a one gone back to
+                    prune(self._run, self._keep, newest=path)
             self._saved = Saved(path, record)
         except BaseException as error:
             self._error = error

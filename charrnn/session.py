@@ -12,6 +12,7 @@ import torch
 from charrnn import __version__, calibration, machine, pruning, run_record, runs
 from charrnn.corpus import Corpus, corpus_digest, read_corpus, windows_per_epoch
 from charrnn.errors import CheckpointError, RunError
+from charrnn.metrics import METRICS_FILE
 from charrnn.planning import Plan
 from charrnn.recovery import recover
 from charrnn.run_record import RunRecord
@@ -127,6 +128,10 @@ def go_on(
             f"{run}: none of its {len(files)} checkpoints can be gone on from",
             "--overwrite moves the run aside and starts afresh",
         )
+    log = run / METRICS_FILE
+    known = found.state.metrics_bytes if found.state else 0
+    if known and (not log.is_file() or log.stat().st_size < known):
+        skipped(CheckpointError(f"{log}: is shorter than it was; what it said is lost"))
     for path in found.damaged:
         pruning.set_damaged_aside(path)
     state = found.state or fresh_state(record.model, settings, len(corpus.vocabulary))

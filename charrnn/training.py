@@ -19,6 +19,7 @@ from charrnn.events import Evaluated, Event, Progressed, Reported, Stopped, Went
 from charrnn.metrics import Metrics
 from charrnn.pruning import remove
 from charrnn.recovery import recover
+from charrnn.runs import step_of
 from charrnn.saver import Saver
 from charrnn.schedule import Schedule
 from charrnn.settings import TrainingSettings
@@ -114,7 +115,7 @@ class _Sitting:
                         evaluated = self.evaluate()
                         yield evaluated
                         self.begin_saving(evaluated.scores())
-                elif self.is_unsaved and (self.schedule.saves(state.step) or self.save()):
+                elif self.is_unsaved and (self.save() or self.schedule.saves(state.step)):
                     self.begin_saving({})
                 yield from self.saver.outcomes()
                 done = state.step >= self.schedule.steps and not state.evaluated.count
@@ -222,9 +223,11 @@ class _Sitting:
         # from there goes wrong whatever its learning rate.
         first_bad = state.step - state.watch.far_off
         found = recover(self.run, settings, skipped=lambda _: None, before=first_bad)
+        gives_up = settings.on_divergence == "stop" or len(state.divergences) == MOST_RETRIES
         for path in found.passed_over:  # else they would be the newest
-            remove(path)
-        if settings.on_divergence == "stop" or len(state.divergences) == MOST_RETRIES:
+            if not gives_up or step_of(path) >= first_bad:
+                remove(path)
+        if gives_up:
             raise error
         divergences = [*state.divergences, state.step]
         good = found.state

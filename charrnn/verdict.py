@@ -13,6 +13,13 @@ from charrnn.metrics import read_metrics
 from charrnn.run_record import RunRecord, read_run
 from charrnn.runs import find
 
+_KINDS = {
+    "report": ("step", "seconds"),
+    "evaluation": ("step", "epoch", "seconds", "train_nats_per_char"),
+    "divergence": ("step",),
+}
+"""By kind, the figures that a line has at least."""
+
 
 def overfitting_since(evaluations: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The evaluation after which the held-out loss rose while training's fell, or None.
@@ -38,7 +45,7 @@ def result(run: Path) -> dict[str, Any]:
     record, best = read_run(run), find(str(run), run.parent)
     if record is None:
         raise RunError(f"{run}: has no run.json", "charrnn evaluate scores a checkpoint alone")
-    header, lines = read_record(best), read_metrics(run)
+    header, lines = read_record(best), _log(run)
     seconds = next((line["seconds"] for line in reversed(lines) if "seconds" in line), 0.0)
     trained = record.schedule.steps * record.training.seq_length * record.training.batch_size
     return {
@@ -78,7 +85,7 @@ def sentences(run: Path) -> list[str]:
             "Nothing was held out, so how well it predicts a new text is unknown" + hesitates + ".",
             next_command,
         ]
-    evaluations = [line for line in read_metrics(run) if line["kind"] == "evaluation"]
+    evaluations = [line for line in _log(run) if line["kind"] == "evaluation"]
     header = read_record(Path(found["checkpoint"]))
     if found["nats_per_char"] > math.log(len(header.vocabulary)):
         return [
@@ -138,3 +145,17 @@ def _fit(held_out: float, train: float | None, evaluations: Sequence[dict[str, A
     if len(evaluations) < 2:
         return f"Scored once, so whether it overfits cannot be told ({losses})."
     return f"It is not overfitting ({losses}): a longer run may bring it further."
+
+
+def _log(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log that say what they should; somebody may have edited it."""
+    return [line for line in read_metrics(run) if _is_line(line)]
+
+
+def _is_line(line: dict[str, Any]) -> bool:
+    if not isinstance(line.get("kind"), str):
+        return False
+    figures = {name: value for name, value in line.items() if name != "kind"}
+    return all(name in figures for name in _KINDS.get(line["kind"], ("kind",))) and all(
+        value is None or isinstance(value, int | float) for value in figures.values()
+    )

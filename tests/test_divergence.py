@@ -405,3 +405,16 @@ def assert_same_bits(ours, theirs):
                 moments[0][key], moments[1][key], rtol=0, atol=0, equal_nan=True
             )
     assert ours.metrics() == theirs.metrics()
+
+
+def test_stopping_at_divergence_keeps_what_a_signal_saved_before(small, tmp_path, monkeypatch):
+    """It is good, and the newest: the hours before it must not be lost."""
+    settings = replace(CHOSEN, on_divergence="stop", keep=0)
+    sitting = Sitting(tmp_path, small, settings=settings)
+    assert sitting.train(stop=asked(7))[-1].step == 6
+    breaking(monkeypatch, "weights", 7)
+    with pytest.raises(DivergenceError):
+        sitting.train()
+    assert [runs.step_of(path) for path in runs.model_files(tmp_path)][-1] == 6
+    monkeypatch.undo()
+    assert not isinstance(sitting.train()[-1], Stopped)

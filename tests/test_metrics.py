@@ -154,3 +154,30 @@ def test_a_figure_that_is_no_number_is_null(tmp_path):
     log.write({"step": 1, "nats": math.nan, "norm": math.inf, "rate": 0.5})
     text = (tmp_path / METRICS_FILE).read_text()
     assert text == '{"step": 1, "nats": null, "norm": null, "rate": 0.5}\n'
+
+
+def test_lines_are_added_while_others_are_synced(tmp_path, monkeypatch):
+    """A disk may take seconds for it, and training must not wait for that."""
+    log = Metrics(tmp_path)
+    log.write({"step": 1})
+    really = os.fsync
+
+    def slowly(descriptor):
+        log.write({"step": 2})
+        really(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", slowly)
+        log.sync()
+    log.sync()
+    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2]
+    assert log.length == (tmp_path / METRICS_FILE).stat().st_size
+
+
+def test_what_is_no_line_or_no_file_is_left_out(tmp_path):
+    path = tmp_path / METRICS_FILE
+    path.write_text('5\n{"step": 1}\n[]\n\xff\n' + "[" * 100_000 + "\n")
+    assert read_metrics(tmp_path) == [{"step": 1}]
+    path.unlink()
+    os.mkfifo(path)
+    assert read_metrics(tmp_path) == []

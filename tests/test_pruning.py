@@ -51,6 +51,27 @@ def test_what_cannot_be_read_at_this_moment_is_not_pruned(tmp_path, monkeypatch)
     assert runs.best(tmp_path) == bad
 
 
+@pytest.mark.parametrize("junk", ["empty", "directory"])
+def test_what_is_no_checkpoint_takes_no_checkpoint_s_place(junk, tmp_path):
+    """Of later steps by their names; what can be gone on from would go in their stead."""
+    for step, nats in enumerate([1.5, 1.0, 1.75]):
+        checkpoint(tmp_path, step, nats)
+    for step in 7, 8:
+        path = model_path(tmp_path, step)
+        path.mkdir() if junk == "directory" else path.touch()
+    pruning.prune(tmp_path, 0)
+    assert steps_of(tmp_path) == [1, 2, 7, 8]
+    assert resumable(tmp_path) == [1, 2]
+
+
+def test_a_file_of_the_user_s_is_left_alone(tmp_path):
+    checkpoint(tmp_path, 1)
+    mine = tmp_path / "my.resume.pdf"
+    mine.touch()
+    pruning.remove_unfinished(tmp_path)
+    assert mine.exists()
+
+
 @given(
     losses=st.lists(st.sampled_from([None, 1.0, 1.5, 2.0]), min_size=1, max_size=6),
     keep=st.integers(0, 4),

@@ -434,3 +434,27 @@ def test_the_end_of_a_program_is_not_held_up_by_a_disk(state, corpus, working, s
     (thread,) = (t for t in threading.enumerate() if t.name == "saver")
     assert thread.daemon
     slow.go.release()
+
+
+def test_a_thread_that_cannot_start_is_an_error_and_no_hang(state, corpus, working, monkeypatch):
+    """As where there may be no more processes."""
+
+    def start(_thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RunError, match="can't start new thread"):
+        working.begin(snapshot(state), record_of(state, corpus))
+    working.close()
+
+
+def test_what_was_asked_for_prunes_nothing_that_could_be_gone_back_to(
+    state, corpus, working, tmp_path
+):
+    """Even where no more than the newest is to be kept."""
+    for step, asked_for in (3, False), (4, True):
+        state.step = step
+        working.begin(snapshot(state, asked_for=asked_for), record_of(state, corpus))
+        list(working.finish())
+    assert [runs.step_of(path) for path in runs.model_files(tmp_path)] == [3, 4]
+    assert all(resume_path(path).exists() for path in runs.model_files(tmp_path))

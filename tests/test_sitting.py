@@ -56,7 +56,7 @@ def test_a_run_raised_and_stopped_ends_as_one_raised_alone(eight, tmp_path):
     assert end_of(tmp_path / "one", 16) == end_of(tmp_path / "other", 16)
     for directory in "one", "other":
         record = Run(tmp_path / directory / "run", done).record()
-        assert (record["schedule"]["steps"], record["budget"]) == (16, {"steps": 16})
+        assert (record["schedule"]["steps"], record["budget"]) == (16, {"steps": 8})
         assert record["changes"] == [{"step": 8, "changed": {"steps": ["8", "16"]}}]
 
 

@@ -87,7 +87,7 @@ def test_a_signal_in_the_first_step_of_the_warm_up_saves_it(command, tmp_path, w
 )
 def test_a_save_that_is_asked_for_is_made_at_once(moment, step, command, tmp_path):
     """Seen by killing it when the first checkpoint is on disk."""
-    moments = [moment, ("charrnn.saver.prune", 1, signal.SIGKILL)]
+    moments = [moment, ("charrnn.saver.remove_asked_for", 1, signal.SIGKILL)]
     done = signalled(moments, *command, *NINETY)
     assert done.returncode == -signal.SIGKILL
     run = Run(tmp_path / "run", done)

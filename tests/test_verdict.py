@@ -218,6 +218,16 @@ def test_the_words_tell_of_divergences(finished):
     assert "0.00078 in the end, and not 0.007" in told
 
 
+@pytest.mark.parametrize(
+    "line", ["{}", '{"kind": 5}', '{"kind": "report", "seconds": "x"}', '{"kind": "evaluation"}']
+)
+def test_a_log_that_was_edited_stops_no_verdict(line, finished):
+    run = finished((10, 2.0, 2.1), (20, 1.5, 1.6))
+    log = run / METRICS_FILE
+    log.write_text(f"{line}\n{log.read_text()}{line}\n")
+    assert "not overfitting" in verdict.sentences(run)[2]
+
+
 def test_a_loss_that_is_no_number_is_told(finished):
     """As of a run that was told to continue all the same; its checkpoint has no score."""
     run = finished((10, None, None))

@@ -236,7 +236,7 @@ def prune(
         doomed = pruning.prune(run, keep, dry_run=True)
         if not doomed:
             continue
-        size = sum(path.stat().st_size for path in doomed)
+        size = sum(path.lstat().st_size for path in doomed if path.exists())
         question = f"{run}: remove {len(doomed)} files ({console.number(size)}B)?"
         if not yes and not console.confirm(question):
             console.notice(f"{run}: nothing removed (--yes removes without asking)")

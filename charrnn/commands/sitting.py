@@ -57,7 +57,8 @@ class Watch:
         where = ["--name", session.run.name]
         if session.run.parent != CHECKPOINTS:
             where += ["--checkpoint-dir", str(session.run.parent)]
-        place = f"step {session.state.step:,} of {session.schedule.steps:,}, everything saved"
+        place = f"step {session.state.step:,} of {session.schedule.steps:,}, "
+        place += "everything saved" if session.state.step else "before anything was to be saved"
         hint = f"charrnn train --resume {shlex.join(where)}"
         if self.signals.received is None:
             raise DeadlineError(f"{session.run}: the deadline is there at {place}", hint)
@@ -123,7 +124,6 @@ def _as_asked(record: "RunRecord", given: Mapping[str, Any]) -> "RunRecord":
     schedule = record.schedule
     if given.get("steps", 0) > schedule.steps:
         schedule = dataclasses.replace(schedule, steps=given["steps"])
-        record = dataclasses.replace(record, budget={"steps": given["steps"]})
     if "checkpoint_steps" in given:
         schedule = dataclasses.replace(schedule, checkpoint_steps=given["checkpoint_steps"])
     return dataclasses.replace(record, schedule=schedule)

@@ -80,6 +80,9 @@ def train(
     began = time.monotonic()
     ModelSettings(**_named(given, ModelSettings))  # before anything is read
     TrainingSettings(**_named(given, TrainingSettings))
+    for flag in "checkpoint_steps", "evaluation_steps":
+        if given.get(flag, 1) < 1:
+            raise UsageError(f"--{flag.replace('_', '-')} {given[flag]}: must be at least 1")
     if deadline is not None and not (math.isfinite(deadline) and deadline > 0):
         raise UsageError(f"--deadline {deadline:g}: must be a number of minutes above 0")
 
