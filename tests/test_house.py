@@ -27,6 +27,7 @@ ROWS = (
     ("stream",),
     ("streams", "stretches"),
     ("sampling",),
+    ("prompts",),
     ("products", "buffers", "workers"),
     ("window",),
     ("unrolled",),
@@ -45,7 +46,7 @@ ROWS = (
     ("dashboard",),
     ("signals",),
     ("commands", "commands.options"),
-    ("commands.sitting", "commands.train_options"),
+    ("commands.sitting", "commands.train_options", "commands.sample_options"),
     (
         "commands.benchmark",
         "commands.checkpoints",
