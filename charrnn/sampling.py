@@ -3,7 +3,9 @@
 One character costs one step of each layer and, from its logits, one draw.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,21 @@ from charrnn.tokenizer import Vocabulary, name
 Weights = dict[str, NDArray[np.float32]]
 
 _BLOCK = 1024  # uniforms drawn at once
+_TAIL = 1_000  # characters
+
+
+class Place(NamedTuple):
+    """Where a text stands: what decides how it goes on, but for the settings."""
+
+    state: list[State]
+    """by layer, after its last character"""
+    seed: int
+    number: int = 0
+    """of the sample, among those of its seed"""
+    drawn: int = 0
+    """how many of the sample's uniforms are used up"""
+    tail: str = ""
+    """its last characters, since the prompt or a stop text: a stop text may begin in them"""
 
 
 class Sampler:
@@ -61,14 +78,16 @@ class Sampler:
         stream.load(state)
         return stream
 
-    def read_prompt(self, prompt: str) -> list[State]:
-        """The state after a prompt; without one, as if after a newline.
+    def read_prompt(self, prompt: str, state: list[State] | None = None) -> list[State]:
+        """The state after a prompt, read on top of `state`; without either, as if after a newline.
 
         Raises UnknownCharacterError for a character the vocabulary lacks.
         """
         check_prompt(prompt, self.vocabulary)
-        stream = Stream(self._prepared)
-        ids = [int(i) for i in self.vocabulary.encode(prompt)] or [self.vocabulary.start]
+        ids = [int(i) for i in self.vocabulary.encode(prompt)]
+        if state is None:
+            ids = ids or [self.vocabulary.start]
+        stream = self._stream_from(self.start() if state is None else state)
         with _no_warnings():
             for character in ids:
                 stream.read(character)
@@ -76,29 +95,72 @@ class Sampler:
 
     def sample(
         self, state: list[State], settings: SamplingSettings, *, seed: int, number: int = 0
-    ) -> Iterator[str]:
-        """New characters after `state`, in pieces as soon as they are certain.
+    ) -> "Text":
+        """New characters after `state`.
 
-        Sample `number` of a seed is the same however many are drawn. Raises
-        CheckpointError where the model's weights give no probabilities.
+        Sample `number` of a seed is the same however many are drawn.
         """
-        return before_stop(self._characters(state, settings, seed, number), settings.stop)
+        return self.go_on(Place(state, seed, number), settings)
 
-    def _characters(
-        self, state: list[State], settings: SamplingSettings, seed: int, number: int
-    ) -> Iterator[str]:
-        draws = uniforms(derive(seed, "sample", number))
-        stream = self._stream_from(state)
-        drawn = distribution.drawer(len(self.vocabulary), settings)
-        characters = self.vocabulary.characters
-        character: int | None = None
-        for _ in range(settings.length):
+    def go_on(self, place: Place, settings: SamplingSettings) -> "Text":
+        """New characters after a place: in any number of parts those that one text would have."""
+        return Text(self._stream_from(place.state), self.vocabulary, place, settings)
+
+
+class Text(Iterator[str]):
+    """New characters, in pieces as soon as they are certain.
+
+    A piece raises CheckpointError where the model's weights give no probabilities.
+    """
+
+    def __init__(
+        self, stream: Stream, vocabulary: Vocabulary, begin: Place, settings: SamplingSettings
+    ) -> None:
+        """`stream` stands at `begin`."""
+        self._stream, self._vocabulary = stream, vocabulary
+        self._begin, self._settings = begin, settings
+        self._left, self._drawn = settings.length, begin.drawn
+        self._unread: int | None = None  # the last character drawn, while the stream lacks it
+        self._tail = deque(begin.tail, max(_TAIL, *map(len, settings.stop), 0))
+        self._pieces = self._before_stop()
+
+    def __next__(self) -> str:
+        return next(self._pieces)
+
+    def end(self) -> None:
+        """Draw no more; what is held back, because a stop text may begin so, is still given."""
+        self._left = 0
+
+    def place(self) -> Place:
+        """Where the text stands: after all that was drawn, a stop text included."""
+        with _no_warnings():
+            self._read()
+        tail = "".join(self._tail)
+        return self._begin._replace(state=self._stream.state(), drawn=self._drawn, tail=tail)
+
+    def _read(self) -> None:
+        if self._unread is not None:
+            self._stream.read(self._unread)
+            self._unread = None
+
+    def _before_stop(self) -> Iterator[str]:
+        if (yield from before_stop(self._characters(), self._settings.stop, self._begin.tail)):
+            self._tail.clear()
+
+    def _characters(self) -> Iterator[str]:
+        draws = uniforms(derive(self._begin.seed, "sample", self._begin.number), self._drawn)
+        drawn = distribution.drawer(len(self._vocabulary), self._settings)
+        characters = self._vocabulary.characters
+        while self._left > 0:
+            self._left -= 1
             with _no_warnings():
-                if character is not None:
-                    stream.read(character)
-                character = drawn(stream.logits(), next(draws))
+                self._read()
+                character = drawn(self._stream.logits(), next(draws))
             if character < 0:
                 raise no_probabilities()
+            self._unread = character
+            self._drawn += 1
+            self._tail.append(characters[character])
             yield characters[character]
 
 
@@ -115,31 +177,45 @@ def _no_warnings() -> np.errstate:
     return np.errstate(over="ignore", invalid="ignore")
 
 
-def uniforms(seed: int) -> Iterator[float]:
-    """Numbers from [0, 1), 53 bits each, the same in every version of NumPy."""
+def uniforms(seed: int, skipped: int = 0) -> Iterator[float]:
+    """Numbers from [0, 1), 53 bits each, the same in every version of NumPy.
+
+    Those after the first `skipped`.
+    """
     source = np.random.PCG64(seed)
+    source.advance(skipped)
     while True:
         yield from (source.random_raw(_BLOCK) >> np.uint64(11)) * 2.0**-53
 
 
-def before_stop(characters: Iterator[str], stops: tuple[str, ...]) -> Iterator[str]:
-    """The characters before the first of the stop texts."""
+def before_stop(
+    characters: Iterator[str], stops: tuple[str, ...], written: str = ""
+) -> Generator[str, None, bool]:
+    """The characters before the first of the stop texts; returns whether there was one.
+
+    It may begin in what was `written` before: the rest of it is left out then.
+    """
     if not stops:
         yield from characters
-        return
-    held = ""
+        return False
+    most = max(map(len, stops)) - 1
+    held = written[-most:] if most else ""
+    shown = len(held)  # of what is held
     for character in characters:
         held += character
-        if any(stop in held for stop in stops):
-            yield held[: min(held.find(stop) for stop in stops if stop in held)]
-            return
+        found = [len(stop) for stop in stops if held.endswith(stop)]
+        if found:
+            yield held[shown : len(held) - max(found)]
+            return True
         # Hold back the longest end that may turn out to begin a stop text.
-        sizes = range(min(len(held), max(map(len, stops)) - 1), 0, -1)
+        sizes = range(min(len(held), most), 0, -1)
         kept = next((n for n in sizes if any(s.startswith(held[-n:]) for s in stops)), 0)
-        if len(held) > kept:
-            yield held[: len(held) - kept]
-            held = held[len(held) - kept :]
-    yield held
+        certain = len(held) - kept
+        if certain > shown:
+            yield held[shown:certain]
+        held, shown = held[certain:], max(0, shown - certain)
+    yield held[shown:]
+    return False
 
 
 def check_prompt(prompt: str, vocabulary: Vocabulary) -> None:

@@ -25,6 +25,7 @@ ROWS = (
     ("runs",),
     ("pruning", "heldout", "distribution", "verification", "stream"),
     ("sampling",),
+    ("bookmark",),
     ("products", "buffers", "workers"),
     ("window",),
     ("unrolled",),

@@ -12,7 +12,7 @@ import typer
 from charrnn import console
 from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet, option
 from charrnn.errors import UsageError
-from charrnn.files import output_file
+from charrnn.files import failures_named, output_file
 from charrnn.settings import SamplingSettings
 from charrnn.signals import unwinding
 
@@ -50,6 +50,14 @@ def sample(
     seed: Annotated[
         int | None, option("--seed", "Drawn, and told, if left out.", _CHARACTERS)
     ] = None,
+    load_state: Annotated[
+        Path | None,
+        option("--load-state", "Go on exactly where --save-state left a text.", _TEXT),
+    ] = None,
+    save_state: Annotated[
+        Path | None,
+        option("--save-state", "A file for where the text ends, to go on from.", _OUTPUT),
+    ] = None,
     num_samples: Annotated[int, option("--num-samples", "Samples to write.", _OUTPUT)] = 1,
     echo: Annotated[
         bool | None,
@@ -80,6 +88,7 @@ def sample(
       charrnn sample hamlet-gru --temperature 0.8 --length 2000
       charrnn sample hamlet-gru --prompt "To be" --seed 7 --echo
       charrnn sample hamlet-gru --num-samples 10 --stop $'\\n\\n' --json > samples.jsonl
+      charrnn sample hamlet-gru --load-state here --length 100 --save-state here
       fortune | charrnn sample hamlet-gru --prompt-file - | head -n 5
 
     Temperature, --top-k, --top-p and --min-p apply in that order.
@@ -95,15 +104,19 @@ def sample(
         raise UsageError("--prompt and --prompt-file: give one of them")
     if seed is not None and seed < 0:
         raise UsageError(f"--seed {seed}: must be at least 0")
+    _check_states(save_state, load_state, output, num_samples, seed)
 
     from charrnn import runs
+    from charrnn.bookmark import read_bookmark, write_bookmark
     from charrnn.checkpoints import read_checkpoint
-    from charrnn.sampling import Sampler
+    from charrnn.sampling import Place, Sampler
 
     path, (record, weights) = runs.open_found(checkpoint, checkpoint_dir, read_checkpoint)
     if checkpoint is None and not quiet:
         console.notice(f"checkpoint {path}")
-    if seed is None:
+    name = "/".join(path.absolute().parts[-2:])
+    begin = read_bookmark(load_state, record, name) if load_state is not None else None
+    if seed is None and begin is None:
         seed = secrets.randbelow(2**31)
         if not quiet:
             console.notice(f"seed {seed}")
@@ -115,39 +128,77 @@ def sample(
     if unknown == "skip":
         prompt = "".join(c for c in prompt if c in record.vocabulary)
     sampler = Sampler(record.settings, record.vocabulary, weights)
-    state = sampler.read_prompt(prompt)
+    if begin is None:
+        assert seed is not None
+        begin = Place(sampler.read_prompt(prompt), seed)
+    else:
+        if seed is not None:
+            begin = begin._replace(seed=seed, number=0, drawn=0)
+        if prompt:
+            begin = begin._replace(state=sampler.read_prompt(prompt, begin.state), tail="")
+    ended = begin
     if echo is None:
         echo = output is None and sys.stdout.isatty()
 
     def pieces() -> Iterator[str]:
-        for number in range(num_samples):
-            characters = sampler.sample(state, settings, seed=seed, number=number)
+        nonlocal ended
+        for number in range(begin.number, begin.number + num_samples):
+            characters = sampler.go_on(begin._replace(number=number), settings)
             if json:
                 yield console.json_line(
                     {
                         "run": path.absolute().parent.name,
                         "checkpoint": str(path),
                         "step": record.step,
-                        "seed": seed,
+                        "seed": begin.seed,
                         "number": number,
                         "prompt": prompt,
                         "text": "".join(characters),
                     }
                 )
-                continue
-            if echo:
-                yield prompt
-            yield from characters
-            yield "\n"
+            else:
+                if echo:
+                    yield prompt
+                yield from characters
+                yield "\n"
+        ended = characters.place()
 
     if output is None:
         for piece in pieces():
             console.write(piece)
+        console.flush()
+    else:
+        with unwinding(), output_file(output) as stream:
+            for piece in pieces():
+                # As console.use_utf8 has it: JSON may name a file whose name is no UTF-8.
+                stream.write(piece.encode("utf-8", "surrogateescape"))
+    if save_state is not None:
+        write_bookmark(save_state, ended, record, name)
+
+
+def _check_states(
+    save_state: Path | None,
+    load_state: Path | None,
+    output: Path | None,
+    num_samples: int,
+    seed: int | None,
+) -> None:
+    """Raise UsageError where the state of a sample cannot be meant so, and what no file can be."""
+    if load_state is not None and num_samples > 1 and seed is None:
+        raise UsageError(
+            f"--load-state with --num-samples {num_samples}: only one sample can go on exactly",
+            "--seed begins several from there",
+        )
+    if save_state is None:
         return
-    with unwinding(), output_file(output) as stream:
-        for piece in pieces():
-            # As console.use_utf8 has it: JSON may name a file whose name is no UTF-8.
-            stream.write(piece.encode("utf-8", "surrogateescape"))
+    if num_samples > 1:
+        raise UsageError(f"--save-state with --num-samples {num_samples}: the state of which one?")
+    if output is not None and os.path.realpath(output) == os.path.realpath(save_state):
+        raise UsageError("--save-state and --output: give two files")
+    if seed is not None and seed >= 2**63:
+        raise UsageError(f"--seed {seed}: too large for --save-state", "give one below 2**63")
+    with failures_named(save_state):  # before an hour of drawing, not after
+        Path(os.path.realpath(save_state)).parent.stat()
 
 
 def _as_utf8(argument: str) -> str:
