@@ -11,10 +11,10 @@ import numpy as np
 
 from charrnn.cells import State, states
 from charrnn.checkpoints import ModelRecord
+from charrnn.continuation import Place, no_probabilities
 from charrnn.errors import CheckpointError, FormatError
 from charrnn.files import write_output
 from charrnn.header import brief, whole_number
-from charrnn.sampling import Place, no_probabilities
 from charrnn.sealed import read_sealed, seal
 from charrnn.settings import ModelSettings
 from charrnn.tokenizer import Vocabulary

@@ -1,41 +1,41 @@
-"""A checkpoint and a prompt to new characters, with NumPy alone.
+"""A checkpoint and prompts to new characters, with NumPy alone.
 
-One character costs one step of each layer and, from its logits, one draw.
+One character costs one step of each layer and, from its logits, one draw. One stream is
+drawn character by character, as soon as each is certain; many are drawn side by side.
 """
 
-from collections import deque
-from collections.abc import Generator, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn import distribution
 from charrnn.cells import State, states
-from charrnn.errors import CheckpointError, UnknownCharacterError
+from charrnn.continuation import Place, Text, no_probabilities, no_warnings
+from charrnn.errors import UnknownCharacterError
 from charrnn.seeds import derive
 from charrnn.settings import ModelSettings, SamplingSettings
 from charrnn.stream import Prepared, Stream
+from charrnn.streams import Wanted, Watch, draw_all
+from charrnn.stretches import read_long
 from charrnn.tokenizer import Vocabulary, name
 
 Weights = dict[str, NDArray[np.float32]]
 
-_BLOCK = 1024  # uniforms drawn at once
-_TAIL = 1_000  # characters
+LONG = 1_000
+"""Characters of a prompt beyond which it is read before its stream joins the others."""
 
 
-class Place(NamedTuple):
-    """Where a text stands: what decides how it goes on, but for the settings."""
+class Request(NamedTuple):
+    """A sample that is wanted: number `number` of a seed."""
 
-    state: list[State]
-    """by layer, after its last character"""
+    prompt: str
     seed: int
     number: int = 0
-    """of the sample, among those of its seed"""
-    drawn: int = 0
-    """how many of the sample's uniforms are used up"""
-    tail: str = ""
-    """its last characters, since the prompt or a stop text: a stop text may begin in them"""
+    length: int | None = None
+    """characters, where it is not that of the others"""
+    temperature: float | None = None
+    """where it is not that of the others"""
 
 
 class Sampler:
@@ -50,7 +50,7 @@ class Sampler:
             [weights.get(f"recurrent.{kind}_l{layer}", none) for layer in range(settings.layers)]
             for kind in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
         )
-        with _no_warnings():
+        with no_warnings():
             self._prepared = Prepared(
                 settings,
                 weights["embedding.weight"],
@@ -83,139 +83,83 @@ class Sampler:
 
         Raises UnknownCharacterError for a character the vocabulary lacks.
         """
+        if state is not None and not prompt:
+            return state
+        return self._read(self._ids(prompt), self.start() if state is None else state)
+
+    def _ids(self, prompt: str) -> NDArray[np.integer[Any]]:
+        """What is read for a prompt, one id or more; raises UnknownCharacterError."""
         check_prompt(prompt, self.vocabulary)
-        ids = [int(i) for i in self.vocabulary.encode(prompt)]
-        if state is None:
-            ids = ids or [self.vocabulary.start]
-        stream = self._stream_from(self.start() if state is None else state)
-        with _no_warnings():
-            for character in ids:
-                stream.read(character)
-        return stream.state()
+        return self.vocabulary.encode(prompt or self.vocabulary.characters[self.vocabulary.start])
+
+    def _read(self, ids: NDArray[np.integer[Any]], state: list[State]) -> list[State]:
+        with no_warnings():
+            return read_long(self._prepared, ids, state)
 
     def sample(
-        self, state: list[State], settings: SamplingSettings, *, seed: int, number: int = 0
-    ) -> "Text":
+        self,
+        state: list[State],
+        settings: SamplingSettings,
+        *,
+        seed: int,
+        number: int = 0,
+        watch: Watch | None = None,
+    ) -> Text:
         """New characters after `state`.
 
         Sample `number` of a seed is the same however many are drawn.
         """
-        return self.go_on(Place(state, seed, number), settings)
+        return self.go_on(Place(state, seed, number), settings, watch)
 
-    def go_on(self, place: Place, settings: SamplingSettings) -> "Text":
+    def go_on(self, place: Place, settings: SamplingSettings, watch: Watch | None = None) -> Text:
         """New characters after a place: in any number of parts those that one text would have."""
-        return Text(self._stream_from(place.state), self.vocabulary, place, settings)
+        return Text(self._stream_from(place.state), self.vocabulary, place, settings, watch)
 
+    def sample_many(
+        self,
+        requests: Iterable[Request],
+        settings: SamplingSettings,
+        *,
+        threads: int = 1,
+        watch: Callable[[], Watch] | None = None,
+    ) -> Iterator[str]:
+        """The texts that are requested, in order, as soon as they are complete.
 
-class Text(Iterator[str]):
-    """New characters, in pieces as soon as they are certain.
-
-    A piece raises CheckpointError where the model's weights give no probabilities.
-    """
-
-    def __init__(
-        self, stream: Stream, vocabulary: Vocabulary, begin: Place, settings: SamplingSettings
-    ) -> None:
-        """`stream` stands at `begin`."""
-        self._stream, self._vocabulary = stream, vocabulary
-        self._begin, self._settings = begin, settings
-        self._left, self._drawn = settings.length, begin.drawn
-        self._unread: int | None = None  # the last character drawn, while the stream lacks it
-        self._tail = deque(begin.tail, max(_TAIL, *map(len, settings.stop), 0))
-        self._pieces = self._before_stop()
-
-    def __next__(self) -> str:
-        return next(self._pieces)
-
-    def end(self) -> None:
-        """Draw no more; what is held back, because a stop text may begin so, is still given."""
-        self._left = 0
-
-    def place(self) -> Place:
-        """Where the text stands: after all that was drawn, a stop text included."""
-        with _no_warnings():
-            self._read()
-        tail = "".join(self._tail)
-        return self._begin._replace(state=self._stream.state(), drawn=self._drawn, tail=tail)
-
-    def _read(self) -> None:
-        if self._unread is not None:
-            self._stream.read(self._unread)
-            self._unread = None
-
-    def _before_stop(self) -> Iterator[str]:
-        if (yield from before_stop(self._characters(), self._settings.stop, self._begin.tail)):
-            self._tail.clear()
-
-    def _characters(self) -> Iterator[str]:
-        draws = uniforms(derive(self._begin.seed, "sample", self._begin.number), self._drawn)
-        drawn = distribution.drawer(len(self._vocabulary), self._settings)
-        characters = self._vocabulary.characters
-        while self._left > 0:
-            self._left -= 1
-            with _no_warnings():
-                self._read()
-                character = drawn(self._stream.logits(), next(draws))
-            if character < 0:
+        Each depends on its request alone, to the last character, however many there are, on
+        the same machine with the same libraries; from that of `sample` it may part where two
+        characters are equally likely but for rounding. `watch` makes what looks at each text
+        as it is drawn. Raises UnknownCharacterError and CheckpointError, like `sample`, once
+        what was requested before has been given out.
+        """
+        stops = [self.vocabulary.encode(stop).tolist() for stop in settings.stop]
+        ending = {tuple(stop) for stop in stops if len(self.vocabulary) not in stop}
+        wanted = (self._wanted(request, settings, watch) for request in requests)
+        drawn = draw_all(
+            self._prepared, wanted, settings, stops=tuple(sorted(ending)), threads=threads
+        )
+        for ids in drawn:
+            if ids is None:
                 raise no_probabilities()
-            self._unread = character
-            self._drawn += 1
-            self._tail.append(characters[character])
-            yield characters[character]
+            text = self.vocabulary.decode(np.asarray(ids))
+            cut = max((len(stop) for stop in settings.stop if text.endswith(stop)), default=0)
+            yield text[: len(text) - cut]
 
-
-def no_probabilities() -> CheckpointError:
-    """The error that says that a model's weights are no use: training went astray."""
-    return CheckpointError(
-        "the model's weights give no probabilities (not a number)",
-        "use an earlier checkpoint, or train again with a lower --learning-rate",
-    )
-
-
-def _no_warnings() -> np.errstate:
-    """Let numbers overflow in silence: the logits, where all of it ends, are looked at."""
-    return np.errstate(over="ignore", invalid="ignore")
-
-
-def uniforms(seed: int, skipped: int = 0) -> Iterator[float]:
-    """Numbers from [0, 1), 53 bits each, the same in every version of NumPy.
-
-    Those after the first `skipped`.
-    """
-    source = np.random.PCG64(seed)
-    source.advance(skipped)
-    while True:
-        yield from (source.random_raw(_BLOCK) >> np.uint64(11)) * 2.0**-53
-
-
-def before_stop(
-    characters: Iterator[str], stops: tuple[str, ...], written: str = ""
-) -> Generator[str, None, bool]:
-    """The characters before the first of the stop texts; returns whether there was one.
-
-    It may begin in what was `written` before: the rest of it is left out then.
-    """
-    if not stops:
-        yield from characters
-        return False
-    most = max(map(len, stops)) - 1
-    held = written[-most:] if most else ""
-    shown = len(held)  # of what is held
-    for character in characters:
-        held += character
-        found = [len(stop) for stop in stops if held.endswith(stop)]
-        if found:
-            yield held[shown : len(held) - max(found)]
-            return True
-        # Hold back the longest end that may turn out to begin a stop text.
-        sizes = range(min(len(held), most), 0, -1)
-        kept = next((n for n in sizes if any(s.startswith(held[-n:]) for s in stops)), 0)
-        certain = len(held) - kept
-        if certain > shown:
-            yield held[shown:certain]
-        held, shown = held[certain:], max(0, shown - certain)
-    yield held[shown:]
-    return False
+    def _wanted(
+        self, request: Request, settings: SamplingSettings, watch: Callable[[], Watch] | None
+    ) -> Wanted:
+        ids = self._ids(request.prompt)
+        length, temperature = request.length, request.temperature
+        start = None
+        if len(ids) > LONG:  # read in a way of its own, by its length alone
+            start, ids = self._read(ids[:-1], self.start()), ids[-1:]
+        return Wanted(
+            ids.tolist(),
+            derive(request.seed, "sample", request.number),
+            settings.length if length is None else length,
+            settings.temperature if temperature is None else temperature,
+            start,
+            watch and watch(),
+        )
 
 
 def check_prompt(prompt: str, vocabulary: Vocabulary) -> None:

@@ -18,8 +18,9 @@ from test_sampling import CELLS, VOCABULARY, a_sampler
 from charrnn import files
 from charrnn.bookmark import read_bookmark, write_bookmark
 from charrnn.checkpoints import ModelRecord, read_checkpoint, resume_path
+from charrnn.continuation import Place
 from charrnn.errors import CheckpointError, DiskFullError, FormatError
-from charrnn.sampling import Place, Sampler
+from charrnn.sampling import Sampler
 from charrnn.sealed import read_header
 from charrnn.settings import ModelSettings, SamplingSettings
 
@@ -137,12 +138,35 @@ def test_a_stop_text_longer_than_what_is_mostly_kept_is_found(tmp_path: Path) ->
 
 def test_a_text_that_is_left_while_it_is_drawn_goes_on_where_it_was() -> None:
     sampler = a_sampler()
-    text = sampler.go_on(begun(sampler), SamplingSettings(length=50))
-    begin = "".join(itertools.islice(text, 20))
-    place = text.place()
-    rest = "".join(text)
-    assert begin + rest == whole(sampler, 50), "to look where it stands changes nothing"
-    assert "".join(sampler.go_on(place, SamplingSettings(length=30))) == rest
+    wanted = whole(sampler, 150)
+    for at in range(100):
+        text = sampler.go_on(begun(sampler), SamplingSettings(length=150))
+        begin = "".join(itertools.islice(text, at))
+        place = text.place()
+        assert begin + "".join(text) == wanted, "to look where it stands changes nothing"
+        rest = sampler.go_on(place, SamplingSettings(length=150 - at))
+        assert begin + "".join(rest) == wanted
+
+
+def test_what_watches_a_text_is_told_of_what_was_drawn_before_and_then_of_all_that_is() -> None:
+    """And forbids what it likes."""
+
+    class Watching:
+        told: list[int] = []  # noqa: RUF012
+
+        def read(self, character: int) -> None:
+            self.told.append(character)
+
+        def forbidden(self) -> list[int]:
+            return [2, len(self.told) % 2]
+
+    sampler, watching = a_sampler(), Watching()
+    first = sampler.go_on(begun(sampler), SamplingSettings(length=40))
+    text = "".join(first)
+    text += "".join(sampler.go_on(first.place(), SamplingSettings(length=40), watching))
+    assert sampler.vocabulary.decode(np.array(watching.told)) == text
+    for at, character in enumerate(watching.told[40:], 40):
+        assert character not in (2, at % 2)
 
 
 def test_a_text_that_is_ended_gives_what_it_held_back() -> None:

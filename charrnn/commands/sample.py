@@ -109,7 +109,8 @@ def sample(
     from charrnn import runs
     from charrnn.bookmark import read_bookmark, write_bookmark
     from charrnn.checkpoints import read_checkpoint
-    from charrnn.sampling import Place, Sampler
+    from charrnn.continuation import Place
+    from charrnn.sampling import Sampler
 
     path, (record, weights) = runs.open_found(checkpoint, checkpoint_dir, read_checkpoint)
     if checkpoint is None and not quiet:
