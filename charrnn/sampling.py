@@ -90,23 +90,29 @@ class Sampler:
         stream.load(state)
         return stream
 
-    def read_prompt(self, prompt: str, state: list[State] | None = None) -> list[State]:
+    def read_prompt(
+        self, prompt: str, state: list[State] | None = None, *, threads: int = 1
+    ) -> list[State]:
         """The state after a prompt, read on top of `state`; without either, as if after a newline.
 
         Raises UnknownCharacterError for a character the vocabulary lacks.
         """
         if state is not None and not prompt:
             return state
-        return self._read(self._ids(prompt), self.start() if state is None else state)
+        return self._read(
+            self._ids(prompt), self.start() if state is None else state, threads=threads
+        )
 
     def _ids(self, prompt: str) -> NDArray[np.integer[Any]]:
         """What is read for a prompt, one id or more; raises UnknownCharacterError."""
         check_prompt(prompt, self.vocabulary)
         return self.vocabulary.encode(prompt or self.vocabulary.characters[self.vocabulary.start])
 
-    def _read(self, ids: NDArray[np.integer[Any]], state: list[State]) -> list[State]:
+    def _read(
+        self, ids: NDArray[np.integer[Any]], state: list[State], *, threads: int = 1
+    ) -> list[State]:
         with no_warnings():
-            return read_long(self._prepared, ids, state)
+            return read_long(self._prepared, ids, state, threads=threads)
 
     def sample(
         self,

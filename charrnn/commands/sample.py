@@ -128,12 +128,13 @@ def sample(
     else:
         if begin is None:
             assert seed is not None
-            begin = Place(sampler.read_prompt(prompt), seed)
+            begin = Place(sampler.read_prompt(prompt, threads=threads), seed)
         else:
             if seed is not None:
                 begin = begin._replace(seed=seed, number=0, drawn=0)
             if prompt:
-                begin = begin._replace(state=sampler.read_prompt(prompt, begin.state), tail="")
+                state = sampler.read_prompt(prompt, begin.state, threads=threads)
+                begin = begin._replace(state=state, tail="")
         text = sampler.go_on(begin, settings)
         drawn = [(Request(prompt, begin.seed, begin.number), text)]
 
