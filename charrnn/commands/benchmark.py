@@ -2,6 +2,7 @@
 
 import typer
 
+from charrnn.commands.benchmark_sampling import sampling
 from charrnn.commands.benchmark_training import training
 from charrnn.commands.options import Command, help_alone
 
@@ -15,9 +16,11 @@ def benchmark(context: typer.Context) -> None:
     \b
     Examples:
       charrnn benchmark training --quick
+      charrnn benchmark sampling --quick
       charrnn benchmark training --model gru --json
     """
     help_alone(context)
 
 
 app.command(cls=Command)(training)
+app.command(cls=Command)(sampling)
