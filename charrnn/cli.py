@@ -79,6 +79,8 @@ def _run(arguments: list[str], debug: bool) -> int:
     except console.PipeClosed:
         return 0
     except CharrnnError as error:
+        if isinstance(error.__cause__, BrokenPipeError):  # --output to a pipe that was closed
+            return 0
         if debug:
             raise
         error.hint = error.hint or _help_page(arguments)

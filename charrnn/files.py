@@ -24,17 +24,19 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NEVER_SYNCED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Put `data` at `path`, so that a crash at any moment leaves the old file or the new.
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A stream to a file that is at `path` once the block ends, and not before.
 
-    Temporary name, flush, fsync, rename, fsync of the directory; a failure removes
-    the temporary file. Raises DiskFullError or RunError.
+    A crash at any moment leaves the old file or the new: temporary name, flush, fsync,
+    rename, fsync of the directory; a failure removes the temporary file. Raises
+    DiskFullError or RunError, also for an OSError of the block's own.
     """
     with failures_named(path):
         temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
         try:
             with open(temporary, "xb") as stream:
-                stream.write(data)
+                yield stream
                 stream.flush()
                 sync(stream.fileno())
             os.replace(temporary, path)
@@ -45,10 +47,11 @@ def write_file(path: Path, data: bytes) -> None:
         sync_directory(path.parent)
 
 
-def write_output(path: Path, data: bytes) -> None:
-    """Put `data` where a user said, durably for a file; a link is followed, a pipe written to.
+@contextlib.contextmanager
+def output_file(path: Path) -> Iterator[BinaryIO]:
+    """A stream to where a user said: as `whole_file`; a link is followed, a pipe written to.
 
-    Raises DiskFullError or RunError.
+    Raises as `whole_file`.
     """
     with failures_named(path):
         try:
@@ -56,9 +59,23 @@ def write_output(path: Path, data: bytes) -> None:
         except FileNotFoundError:
             special = False
         if special:
-            path.write_bytes(data)
+            with open(path, "wb") as stream:
+                yield stream
             return
-    write_file(Path(os.path.realpath(path)), data)
+    with whole_file(Path(os.path.realpath(path))) as stream:
+        yield stream
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Put `data` at `path`; raises as `whole_file`."""
+    with whole_file(path) as stream:
+        stream.write(data)
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Put `data` where a user said; raises as `output_file`."""
+    with output_file(path) as stream:
+        stream.write(data)
 
 
 def write_json(path: Path, value: object) -> None:

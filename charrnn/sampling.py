@@ -1,9 +1,11 @@
-"""A checkpoint and a prompt to new characters, with NumPy alone.
+"""A checkpoint and prompts to new characters, with NumPy alone.
 
-One character costs one step of each layer and, from its logits, one draw.
+One character costs one step of each layer and, from its logits, one draw. One stream is
+drawn character by character, as soon as each is certain; many are drawn side by side.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +16,26 @@ from charrnn.errors import CheckpointError, UnknownCharacterError
 from charrnn.seeds import derive
 from charrnn.settings import ModelSettings, SamplingSettings
 from charrnn.stream import Prepared, Stream
+from charrnn.streams import Wanted, Watch, draw_all
+from charrnn.stretches import read_long
 from charrnn.tokenizer import Vocabulary, name
 
 Weights = dict[str, NDArray[np.float32]]
 
-_BLOCK = 1024  # uniforms drawn at once
+LONG = 1_000
+"""Characters of a prompt beyond which it is read before its stream joins the others."""
+
+
+class Request(NamedTuple):
+    """A sample that is wanted: number `number` of a seed."""
+
+    prompt: str
+    seed: int
+    number: int = 0
+    length: int | None = None
+    """characters, where it is not that of the others"""
+    temperature: float | None = None
+    """where it is not that of the others"""
 
 
 class Sampler:
@@ -66,13 +83,16 @@ class Sampler:
 
         Raises UnknownCharacterError for a character the vocabulary lacks.
         """
+        return self._read(self._ids(prompt), self.start())
+
+    def _ids(self, prompt: str) -> NDArray[np.integer[Any]]:
+        """What is read for a prompt, one id or more; raises UnknownCharacterError."""
         check_prompt(prompt, self.vocabulary)
-        stream = Stream(self._prepared)
-        ids = [int(i) for i in self.vocabulary.encode(prompt)] or [self.vocabulary.start]
+        return self.vocabulary.encode(prompt or self.vocabulary.characters[self.vocabulary.start])
+
+    def _read(self, ids: NDArray[np.integer[Any]], state: list[State]) -> list[State]:
         with _no_warnings():
-            for character in ids:
-                stream.read(character)
-        return stream.state()
+            return read_long(self._prepared, ids, state)
 
     def sample(
         self, state: list[State], settings: SamplingSettings, *, seed: int, number: int = 0
@@ -84,10 +104,56 @@ class Sampler:
         """
         return before_stop(self._characters(state, settings, seed, number), settings.stop)
 
+    def sample_many(
+        self,
+        requests: Iterable[Request],
+        settings: SamplingSettings,
+        *,
+        threads: int = 1,
+        watch: Callable[[], Watch] | None = None,
+    ) -> Iterator[str]:
+        """The texts that are requested, in order, as soon as they are complete.
+
+        Each depends on its request alone, to the last character, however many there are, on
+        the same machine with the same libraries; from that of `sample` it may part where two
+        characters are equally likely but for rounding. `watch` makes what looks at each text
+        as it is drawn. Raises UnknownCharacterError and CheckpointError, like `sample`, once
+        what was requested before has been given out.
+        """
+        stops = [self.vocabulary.encode(stop).tolist() for stop in settings.stop]
+        ending = {tuple(stop) for stop in stops if len(self.vocabulary) not in stop}
+        wanted = (self._wanted(request, settings, watch) for request in requests)
+        drawn = draw_all(
+            self._prepared, wanted, settings, stops=tuple(sorted(ending)), threads=threads
+        )
+        for ids in drawn:
+            if ids is None:
+                raise no_probabilities()
+            text = self.vocabulary.decode(np.asarray(ids))
+            cut = max((len(stop) for stop in settings.stop if text.endswith(stop)), default=0)
+            yield text[: len(text) - cut]
+
+    def _wanted(
+        self, request: Request, settings: SamplingSettings, watch: Callable[[], Watch] | None
+    ) -> Wanted:
+        ids = self._ids(request.prompt)
+        length, temperature = request.length, request.temperature
+        start = None
+        if len(ids) > LONG:  # read in a way of its own, by its length alone
+            start, ids = self._read(ids[:-1], self.start()), ids[-1:]
+        return Wanted(
+            ids.tolist(),
+            derive(request.seed, "sample", request.number),
+            settings.length if length is None else length,
+            settings.temperature if temperature is None else temperature,
+            start,
+            watch and watch(),
+        )
+
     def _characters(
         self, state: list[State], settings: SamplingSettings, seed: int, number: int
     ) -> Iterator[str]:
-        draws = uniforms(derive(seed, "sample", number))
+        draws = distribution.uniforms(derive(seed, "sample", number))
         stream = self._stream_from(state)
         drawn = distribution.drawer(len(self.vocabulary), settings)
         characters = self.vocabulary.characters
@@ -96,7 +162,7 @@ class Sampler:
             with _no_warnings():
                 if character is not None:
                     stream.read(character)
-                character = drawn(stream.logits(), next(draws))
+                character = drawn(stream.logits(), next(draws), ())
             if character < 0:
                 raise no_probabilities()
             yield characters[character]
@@ -113,13 +179,6 @@ def no_probabilities() -> CheckpointError:
 def _no_warnings() -> np.errstate:
     """Let numbers overflow in silence: the logits, where all of it ends, are looked at."""
     return np.errstate(over="ignore", invalid="ignore")
-
-
-def uniforms(seed: int) -> Iterator[float]:
-    """Numbers from [0, 1), 53 bits each, the same in every version of NumPy."""
-    source = np.random.PCG64(seed)
-    while True:
-        yield from (source.random_raw(_BLOCK) >> np.uint64(11)) * 2.0**-53
 
 
 def before_stop(characters: Iterator[str], stops: tuple[str, ...]) -> Iterator[str]:

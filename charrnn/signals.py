@@ -1,6 +1,8 @@
-"""Signals to a training run, turned into flags that it looks at."""
+"""Signals: to a training run, turned into flags that it looks at; to others, into errors."""
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -63,3 +65,26 @@ class Signals:
             raise StoppedError(
                 number, "stopped at once", "--resume goes on from the last checkpoint"
             )
+
+
+@contextlib.contextmanager
+def unwinding() -> Iterator[None]:
+    """Inside, SIGTERM and SIGHUP end the program as Ctrl-C does: what was begun is undone.
+
+    They raise StoppedError from where it stands. Those that the parent process had ignored
+    stay ignored.
+    """
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise StoppedError(number, "stopped before it was done", "run it again")
+
+    before: dict[int, Any] = {}
+    try:
+        for name in _STOPPING[1:]:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

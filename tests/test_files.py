@@ -41,15 +41,34 @@ def beside(path: Path) -> list[str]:
 # Durable writes
 
 
-def test_a_write_makes_a_new_file(tmp_path: Path) -> None:
+def in_pieces(path: Path, data: bytes) -> None:
+    """As a text that is written while it is drawn."""
+    with files.whole_file(path) as stream:
+        for at in range(0, len(data), 7):
+            stream.write(data[at : at + 7])
+
+
+def for_a_user(path: Path, data: bytes) -> None:
+    with files.output_file(path) as stream:
+        stream.write(data[:7])
+        stream.write(data[7:])
+
+
+Write = Callable[[Path, bytes], None]
+each_write = pytest.mark.parametrize("write", [files.write_file, in_pieces, for_a_user])
+
+
+@each_write
+def test_a_write_makes_a_new_file(write: Write, tmp_path: Path) -> None:
     path = tmp_path / "new.bin"
-    files.write_file(path, NEW)
+    write(path, NEW)
     assert path.read_bytes() == NEW
     assert beside(path) == ["new.bin"]
 
 
-def test_a_write_replaces_an_old_file(target: Path) -> None:
-    files.write_file(target, NEW)
+@each_write
+def test_a_write_replaces_an_old_file(write: Write, target: Path) -> None:
+    write(target, NEW)
     assert target.read_bytes() == NEW
     assert beside(target) == [target.name]
 
@@ -59,8 +78,9 @@ def test_an_empty_file_can_be_written(target: Path) -> None:
     assert target.read_bytes() == b""
 
 
+@each_write
 def test_the_file_is_synced_before_it_is_renamed_and_the_directory_after(
-    target: Path, monkeypatch: pytest.MonkeyPatch
+    write: Write, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Renamed first, a power cut could leave the new name on an empty file."""
     events: list[str] = []
@@ -83,7 +103,7 @@ def test_the_file_is_synced_before_it_is_renamed_and_the_directory_after(
 
     monkeypatch.setattr(os, "fsync", watched_fsync)
     monkeypatch.setattr(os, "replace", watched_replace)
-    files.write_file(target, NEW)
+    write(target, NEW)
     assert events == [
         f"sync a file of {len(NEW)} bytes",
         f"rename to {target.name}",
@@ -151,13 +171,14 @@ STAGES = [
 ]
 
 
+@each_write
 @pytest.mark.parametrize(("breaks", "left"), STAGES)
 def test_a_full_disk_at_any_stage_leaves_a_whole_file_and_says_so(
-    breaks: Break, left: bytes, target: Path, monkeypatch: pytest.MonkeyPatch
+    write: Write, breaks: Break, left: bytes, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     breaks(monkeypatch, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     with pytest.raises(DiskFullError) as caught:
-        files.write_file(target, NEW)
+        write(target, NEW)
     monkeypatch.undo()
     assert target.read_bytes() == left
     assert beside(target) == [target.name]
@@ -167,13 +188,14 @@ def test_a_full_disk_at_any_stage_leaves_a_whole_file_and_says_so(
     assert "space" in caught.value.hint
 
 
+@each_write
 @pytest.mark.parametrize(("breaks", "left"), STAGES)
 def test_ctrl_c_at_any_stage_leaves_a_whole_file_and_stays_ctrl_c(
-    breaks: Break, left: bytes, target: Path, monkeypatch: pytest.MonkeyPatch
+    write: Write, breaks: Break, left: bytes, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     breaks(monkeypatch, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        files.write_file(target, NEW)
+        write(target, NEW)
     monkeypatch.undo()
     assert target.read_bytes() == left
     assert beside(target) == [target.name]
@@ -208,9 +230,10 @@ def test_only_what_space_would_cure_is_worth_trying_again(
 
 
 @full_device
+@each_write
 @pytest.mark.parametrize("size", [10, 1_000_000], ids=["buffered", "unbuffered"])
 def test_a_device_that_is_really_full_is_reported(
-    size: int, target: Path, monkeypatch: pytest.MonkeyPatch
+    write: Write, size: int, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel's own ENOSPC arrives through Python's buffers, which try again on close."""
     really_open = open
@@ -221,7 +244,7 @@ def test_a_device_that_is_really_full_is_reported(
 
     monkeypatch.setattr(files, "open", onto_the_full_device, raising=False)
     with pytest.raises(DiskFullError, match="No space left"):
-        files.write_file(target, b"x" * size)
+        write(target, b"x" * size)
     monkeypatch.undo()
     assert target.read_bytes() == OLD
     assert beside(target) == [target.name]
@@ -253,6 +276,30 @@ def test_a_limit_on_the_size_of_files_is_a_full_disk(target: Path) -> None:
     assert done.stdout == "DiskFullError 75\n", done.stderr
     assert target.read_bytes() == OLD
     assert beside(target) == [target.name]
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), KeyboardInterrupt(), OSError(5, "elsewhere")])
+@pytest.mark.parametrize("open_file", [files.whole_file, files.output_file])
+def test_what_fails_while_a_file_is_written_leaves_the_old_one(
+    open_file: Callable[[Path], Any], error: BaseException, target: Path
+) -> None:
+    wanted = RunError if isinstance(error, OSError) else type(error)
+    with pytest.raises(wanted), open_file(target) as stream:
+        stream.write(NEW * 10_000)
+        assert len(beside(target)) == 2, "under another name"
+        assert target.read_bytes() == OLD
+        raise error
+    assert target.read_bytes() == OLD
+    assert beside(target) == [target.name]
+
+
+def test_a_file_is_written_while_it_grows_and_not_kept_in_memory(tmp_path: Path) -> None:
+    with files.whole_file(tmp_path / "long") as stream:
+        for _ in range(100):
+            stream.write(b"x" * 1_000)
+        (temporary,) = tmp_path.iterdir()
+        assert temporary.stat().st_size > 80_000
+    assert (tmp_path / "long").stat().st_size == 100_000
 
 
 @pytest.mark.parametrize(
@@ -418,6 +465,18 @@ def test_a_link_to_itself_and_a_place_that_is_none_are_named(target: Path) -> No
 def test_the_output_may_be_a_pipe(target: Path) -> None:
     done = in_a_process("files.write_output(path, b'through a pipe')\n", "/dev/stdout")
     assert done.stdout == "through a pipe", done.stderr
+
+
+def test_a_pipe_whose_reader_has_gone_is_told_by_what_caused_it(tmp_path: Path) -> None:
+    """So that the command can end quietly."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(RunError) as caught, files.output_file(pipe) as stream:
+        os.close(reader)
+        stream.write(b"x" * 100_000)
+    assert isinstance(caught.value.__cause__, BrokenPipeError)
+    assert pipe.is_fifo()
 
 
 def test_a_file_system_that_cannot_sync_a_directory_is_no_obstacle(

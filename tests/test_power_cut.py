@@ -86,6 +86,25 @@ def test_a_power_cut_at_any_moment_loses_nothing_that_was_saved(
     assert tried > 150
 
 
+def test_a_power_cut_while_a_text_is_drawn_leaves_the_old_one_or_all_of_it(tmp_path: Path) -> None:
+    """`charrnn sample --output`, whose file grows for as long as there is more to say."""
+    old, pieces = b"the old text", [bytes([n]) * 5_000 for n in range(5)]
+    text = tmp_path / "text"
+    text.write_bytes(old)
+    disk, left = Disk(tmp_path), set()
+    with pytest.MonkeyPatch.context() as patch:
+        disk.watch(patch)
+        with files.output_file(text) as stream:
+            for piece in pieces:
+                stream.write(piece)
+                disk.look()
+        disk.acknowledge("text")
+    for crash in crashes(disk):
+        left.add((crash.files.get("text"), bool(crash.said)))
+    disk.close()
+    assert left == {(old, False), (b"".join(pieces), False), (b"".join(pieces), True)}
+
+
 def go_on(run: Path, disk: Disk) -> None:
     """What a resume does: the newest checkpoint is gone on from, and the next one saved."""
     pruning.remove_unfinished(run)

@@ -4,13 +4,15 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import charrnn
-from test_cli import assert_error, imports, on_terminal
+from conftest import COMMAND, charrnn
+from test_cli import assert_error, imports, on_terminal, shell
 
 from charrnn.checkpoints import read_record
 
@@ -154,6 +156,53 @@ def test_output_to_a_pipe_leaves_it_a_pipe(trained: Path, text: str, tmp_path: P
         assert os.read(reader, 1000).decode() == text
     finally:
         os.close(reader)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_long_output_grows_beside_the_old_one_and_goes_when_it_is_stopped(
+    number: signal.Signals, trained: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.txt"
+    target.write_text("the old text")
+    words = ["sample", "cafe", "--checkpoint-dir", trained, "--seed", 7, "--length", 10**10]
+    process = subprocess.Popen(
+        [COMMAND, *map(str, words), "--output", target],
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not any(path.stat().st_size > 30_000 for path in tmp_path.iterdir()):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert target.read_text() == "the old text"
+        process.send_signal(number)
+        _, told = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in told
+    assert list(tmp_path.iterdir()) == [target]
+    assert target.read_text() == "the old text"
+
+
+def test_a_reader_of_an_output_pipe_that_has_enough_ends_it_quietly(trained: Path) -> None:
+    done = shell(
+        f"charrnn sample cafe --checkpoint-dir {trained} --seed 7 --length 100000 -o /dev/stdout"
+        " | head -c 10 > /dev/null; echo ${PIPESTATUS[*]} >&2"
+    )
+    assert done.stderr == "0 0\n"
+
+
+def test_output_names_a_file_whose_name_is_no_text(trained: Path, tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    shutil.copytree(trained / "cafe", odd)
+    arguments = ("sample", odd, "--seed", 7, "--length", 9, "--json")
+    done = charrnn(*arguments, "-o", tmp_path / "out.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert b"/caf\xe9/" in (tmp_path / "out.jsonl").read_bytes()
 
 
 def test_output_where_no_directory_is_fails(trained: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Text from a checkpoint: the same for the same seed, cut where asked, and without torch."""
 
-import itertools
 import os
 import re
 import subprocess
@@ -16,7 +15,7 @@ from charrnn import distribution, runs, sampling
 from charrnn.checkpoints import read_checkpoint
 from charrnn.errors import CheckpointError, UnknownCharacterError
 from charrnn.model import CharacterModel
-from charrnn.sampling import Sampler, before_stop, check_prompt, uniforms
+from charrnn.sampling import LONG, Request, Sampler, before_stop, check_prompt
 from charrnn.settings import MODELS, NONLINEARITIES, ModelSettings, SamplingSettings
 from charrnn.tokenizer import Vocabulary
 
@@ -141,13 +140,55 @@ def test_sampling_touches_no_global_generator():
     assert (np.random.get_state()[1] == before).all()
 
 
-def test_uniforms_are_the_same_on_every_machine():
-    """PCG64's raw stream, 53 bits of each number."""
-    first = list(itertools.islice(uniforms(7), 2_500))
-    assert first[:2] == [0.625095466604667, 0.8972138009695755]
-    assert all(0.0 <= u < 1.0 for u in first)
-    assert len(set(first)) == 2_500
-    assert np.mean(first) == pytest.approx(0.5, abs=0.03)
+# Many side by side
+
+
+def many(sampler, requests, **chosen):
+    return list(sampler.sample_many(requests, SamplingSettings(**({"length": 80} | chosen))))
+
+
+@pytest.mark.parametrize("chosen", [{}, {"temperature": 0.5, "top_k": 4}, {"stop": ("ta", "e ")}])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_text_is_the_same_drawn_alone_or_beside_others(model, chosen):
+    """But where characters are equally likely but for rounding, which these never are."""
+    sampler = a_sampler(model)
+    alone = [drawn(sampler, "tea", seed=3, number=n, length=80, **chosen) for n in range(20)]
+    assert many(sampler, [Request("tea", 3, n) for n in range(20)], **chosen) == alone
+
+
+def test_a_request_may_have_its_own_length_and_temperature():
+    sampler = a_sampler()
+    requests = [Request("", 1, 0, length=9), Request("Z", 1, 0, temperature=0.0)]
+    assert many(sampler, requests) == [
+        drawn(sampler, seed=1, length=9),
+        drawn(sampler, "Z", seed=1, temperature=0.0, length=80),
+    ]
+
+
+def test_a_long_prompt_among_short_ones_is_read_whole():
+    sampler = a_sampler(layers=1)
+    prompt = "Z" + "tea eat " * (LONG // 4)
+    found = many(sampler, [Request("tea", 5, 1), Request(prompt, 5, 0), Request(prompt, 5, 0)])
+    assert found[1] == found[2] == drawn(sampler, prompt, seed=5, length=80)
+
+
+def test_a_prompt_that_cannot_be_read_is_told_after_those_before_it():
+    sampler, found = a_sampler(), []
+    with pytest.raises(UnknownCharacterError, match="x U"):
+        for text in sampler.sample_many(
+            [Request("tea", 1), Request("tax", 1), Request("tea", 1)], SamplingSettings(length=5)
+        ):
+            found.append(text)
+    assert found == [drawn(sampler, "tea", seed=1, length=5)]
+
+
+def test_many_from_weights_that_are_no_use_are_an_error():
+    network = a_model()
+    with torch.no_grad():
+        network.get_parameter("output.bias")[2] = np.nan
+    sampler = Sampler(network.settings, VOCABULARY, network.arrays())
+    with pytest.raises(CheckpointError, match="not a number"):
+        many(sampler, [Request("", 1)])
 
 
 # How characters are drawn

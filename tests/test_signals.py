@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from charrnn.errors import StoppedError
-from charrnn.signals import Signals
+from charrnn.signals import Signals, unwinding
 
 STOPPING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -98,3 +98,25 @@ def test_a_save_is_asked_for_once_for_each_signal():
         assert [signals.save(), signals.save()] == [True, False]
         assert not signals.stop()
     assert signal.getsignal(signal.SIGUSR1) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_others_is_an_error_that_undoes_what_was_begun(number):
+    heard, undone = [], []
+    signal.signal(number, lambda *_: heard.append(number))
+    with pytest.raises(StoppedError) as caught, unwinding():
+        try:
+            signal.raise_signal(number)
+        finally:
+            undone.append(True)
+    assert caught.value.exit_code == 128 + number
+    assert (heard, undone) == ([], [True])
+    signal.raise_signal(number)
+    assert heard == [number]
+
+
+def test_what_the_parent_process_ignored_stays_ignored():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with unwinding():
+        signal.raise_signal(signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

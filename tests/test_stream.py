@@ -5,7 +5,7 @@ import pytest
 
 from charrnn.cells import step_of
 from charrnn.settings import GATES, NONLINEARITIES, ModelSettings
-from charrnn.stream import Prepared, Stream
+from charrnn.stream import Columns, Prepared, Stream
 
 CELLS = [("rnn", each) for each in NONLINEARITIES] + [(m, "tanh") for m in GATES if m != "rnn"]
 E, H, V = 3, 5, 7
@@ -78,3 +78,20 @@ def test_a_state_is_taken_up_and_given_as_a_copy(model):
     again.read(1)
     assert (again.logits() == after).all()
     assert all((a == b).all() for a, b in zip((p for s in state for p in s), kept, strict=True))
+
+
+@pytest.mark.parametrize("streams", [1, 3, 16])
+@pytest.mark.parametrize(("model", "nonlinearity"), CELLS)
+def test_columns_are_so_many_streams(model, nonlinearity, streams):
+    of = prepared(model, nonlinearity)
+    alone, columns = [Stream(of) for _ in range(streams)], Columns(of, streams)
+    for ids in np.random.default_rng(1).integers(V, size=(5, streams)):
+        columns.read(ids)
+        for stream, character in zip(alone, ids.tolist(), strict=True):
+            stream.read(character)
+        logits = columns.logits()
+        for number, stream in enumerate(alone):
+            np.testing.assert_allclose(logits[:, number], stream.logits(), atol=1e-5, rtol=1e-4)
+            for parts, own in zip(columns.states, stream.state(), strict=True):
+                for part, own_part in zip(parts, own, strict=True):
+                    np.testing.assert_allclose(part[:, number], own_part, atol=1e-5, rtol=1e-4)

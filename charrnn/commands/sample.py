@@ -12,7 +12,9 @@ import typer
 from charrnn import console
 from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet, option
 from charrnn.errors import UsageError
+from charrnn.files import output_file
 from charrnn.settings import SamplingSettings
+from charrnn.signals import unwinding
 
 _TEXT, _CHARACTERS, _OUTPUT = "What it goes on from", "How characters are drawn", "Output"
 
@@ -138,13 +140,14 @@ def sample(
             yield from characters
             yield "\n"
 
-    if output is not None:
-        from charrnn.files import write_output
-
-        write_output(output, "".join(pieces()).encode())
+    if output is None:
+        for piece in pieces():
+            console.write(piece)
         return
-    for piece in pieces():
-        console.write(piece)
+    with unwinding(), output_file(output) as stream:
+        for piece in pieces():
+            # As console.use_utf8 has it: JSON may name a file whose name is no UTF-8.
+            stream.write(piece.encode("utf-8", "surrogateescape"))
 
 
 def _as_utf8(argument: str) -> str:

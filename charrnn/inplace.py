@@ -1,0 +1,208 @@
+"""The cells' steps restated in place, for one stream or for many as columns.
+
+What depends on the weights alone is done once: biases are added where the equations allow,
+and the rows of logistic gates are halved, since σ(a) = (1 + tanh(a / 2)) / 2. A step then
+reads each weight once and allocates nothing. Every array stands as (H,) for one stream and
+as (H, B) for B of them, so that a gate is contiguous in both.
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.cells import State, states, step_of
+from charrnn.settings import GATES, ModelSettings
+
+Vector = NDArray[np.floating[Any]]
+
+
+class Cell(Protocol):
+    """A layer's state, and the step that changes it."""
+
+    state: State
+    """each (H,) or (H, B), changed in place"""
+
+    def step(self, x: Vector) -> None:
+        """Take one step; x (G·H,) or (G·H, B) is W_ih · input with the biases added to it."""
+
+
+class Layer(NamedTuple):
+    """A layer's weights, made ready."""
+
+    settings: ModelSettings
+    w_ih: Vector
+    """(G·H, E or H)"""
+    bias: Vector
+    """(G·H,), added to the product of W_ih"""
+    w_hh: Vector
+    """(G·H, H)"""
+    b_hh: Vector
+    """(G·H,), as it was"""
+
+    def cell(self, streams: tuple[int, ...] = ()) -> Cell:
+        """A cell at the state before any character: of one stream, or of `streams` = (B,)."""
+        b_n = self.b_hh[2 * self.w_hh.shape[1] :]
+        match self.settings.model:
+            case "rnn":
+                return _Rnn(self.w_hh, streams, self.settings.nonlinearity)
+            case "lstm":
+                return _Lstm(self.w_hh, streams)
+            case "gru":
+                return _Gru(self.w_hh, streams, as_columns(b_n, streams))
+            case "gru-reset-before":
+                return _GruResetBefore(self.w_hh, streams)
+        return _AsDefined(self.w_hh, streams, self.b_hh, self.settings)
+
+
+def ready(settings: ModelSettings, w_ih: Vector, b_ih: Vector, w_hh: Vector, b_hh: Vector) -> Layer:
+    """A layer's weights made ready; b_ih is () where the cell has none."""
+    size, gates, model = settings.hidden_size, GATES[settings.model], settings.model
+    logistic = _LOGISTIC.get(model)
+    if logistic is None:
+        return Layer(
+            settings, w_ih, np.broadcast_to(b_ih, gates * size).astype(w_hh.dtype), w_hh, b_hh
+        )
+    if model == "rnn" and settings.nonlinearity == "sigmoid":
+        logistic = (0,)
+    half = np.ones(gates, w_hh.dtype)
+    half[list(logistic)] = 0.5
+    scale = np.repeat(half, size)
+    added = b_hh.copy()
+    if model == "gru":
+        added[2 * size :] = 0.0  # b_hn is multiplied by the reset
+    return Layer(
+        settings, w_ih * scale[:, None], (b_ih + added) * scale, w_hh * scale[:, None], b_hh
+    )
+
+
+_LOGISTIC = {
+    "rnn": (),
+    "lstm": (0, 1, 3),
+    "gru": (0, 1),
+    "gru-reset-before": (0, 1),
+}
+"""By model the gates that are σ, but for the rnn's nonlinearity.
+
+A model that is missing here runs as `cells` defines it.
+"""
+
+
+def as_columns(bias: Vector, streams: tuple[int, ...]) -> Vector:
+    """A bias (N,) as it is added to (N,), or to (N, B) where there are `streams` = (B,)."""
+    return bias[:, None] if streams else bias
+
+
+def _logistic(a: Vector) -> None:
+    """σ(2a), in place."""
+    np.tanh(a, out=a)
+    np.multiply(a, 0.5, out=a)
+    np.add(a, 0.5, out=a)
+
+
+class _Rnn:
+    def __init__(self, w: Vector, streams: tuple[int, ...], nonlinearity: str) -> None:
+        self._w, self._nonlinearity = w, nonlinearity
+        self._h, self._a = np.zeros((2, len(w), *streams), w.dtype)
+        self.state: State = (self._h,)
+
+    def step(self, x: Vector) -> None:
+        h, a = self._h, self._a
+        np.dot(self._w, h, out=a)
+        np.add(a, x, out=h)
+        if self._nonlinearity == "relu":
+            np.maximum(h, 0.0, out=h)
+        elif self._nonlinearity == "sigmoid":
+            _logistic(h)
+        else:
+            np.tanh(h, out=h)
+
+
+class _Lstm:
+    def __init__(self, w: Vector, streams: tuple[int, ...]) -> None:
+        size = w.shape[1]
+        self._w, self._a = w, np.zeros((4 * size, *streams), w.dtype)
+        self._h, self._c = np.zeros((2, size, *streams), w.dtype)
+        self.state: State = (self._h, self._c)
+        self._if, self._o = self._a[: 2 * size], self._a[3 * size :]
+        self._i, self._f = self._a[:size], self._a[size : 2 * size]
+        self._g = self._a[2 * size : 3 * size]
+
+    def step(self, x: Vector) -> None:
+        a, c, h = self._a, self._c, self._h
+        np.dot(self._w, h, out=a)
+        np.add(a, x, out=a)
+        np.tanh(a, out=a)
+        for logistic in self._if, self._o:
+            np.multiply(logistic, 0.5, out=logistic)
+            np.add(logistic, 0.5, out=logistic)
+        np.multiply(c, self._f, out=c)
+        np.multiply(self._g, self._i, out=self._g)
+        np.add(c, self._g, out=c)
+        np.tanh(c, out=h)
+        np.multiply(h, self._o, out=h)
+
+
+class _Gru:
+    def __init__(self, w: Vector, streams: tuple[int, ...], b_n: Vector) -> None:
+        size = w.shape[1]
+        self._w, self._b_n, self._gates = w, b_n, 2 * size
+        self._a = np.zeros((3 * size, *streams), w.dtype)
+        self._h = np.zeros((size, *streams), w.dtype)
+        self.state: State = (self._h,)
+        self._rz, self._n = self._a[: 2 * size], self._a[2 * size :]
+        self._r, self._z = self._a[:size], self._a[size : 2 * size]
+
+    def step(self, x: Vector) -> None:
+        rz, n, h = self._rz, self._n, self._h
+        np.dot(self._w, h, out=self._a)
+        np.add(rz, x[: self._gates], out=rz)
+        _logistic(rz)
+        np.add(n, self._b_n, out=n)
+        np.multiply(n, self._r, out=n)
+        np.add(n, x[self._gates :], out=n)
+        np.tanh(n, out=n)
+        np.subtract(h, n, out=h)
+        np.multiply(h, self._z, out=h)
+        np.add(h, n, out=h)
+
+
+class _GruResetBefore:
+    def __init__(self, w: Vector, streams: tuple[int, ...]) -> None:
+        size = w.shape[1]
+        self._w_rz, self._w_n, self._gates = w[: 2 * size], w[2 * size :], 2 * size
+        self._rz = np.zeros((2 * size, *streams), w.dtype)
+        self._n, self._h = np.zeros((2, size, *streams), w.dtype)
+        self.state: State = (self._h,)
+        self._r, self._z = self._rz[:size], self._rz[size:]
+
+    def step(self, x: Vector) -> None:
+        rz, n, h = self._rz, self._n, self._h
+        np.dot(self._w_rz, h, out=rz)
+        np.add(rz, x[: self._gates], out=rz)
+        _logistic(rz)
+        np.multiply(self._r, h, out=self._r)
+        np.dot(self._w_n, self._r, out=n)
+        np.add(n, x[self._gates :], out=n)
+        np.tanh(n, out=n)
+        np.subtract(n, h, out=n)
+        np.multiply(n, self._z, out=n)
+        np.add(h, n, out=h)
+
+
+class _AsDefined:
+    """A cell that has no restatement here."""
+
+    def __init__(
+        self, w: Vector, streams: tuple[int, ...], b_hh: Vector, settings: ModelSettings
+    ) -> None:
+        self._step = step_of(settings.model, settings.nonlinearity)
+        self._w_hh, self._b_hh = w, b_hh
+        shape = (states(settings.model), settings.hidden_size, *streams)
+        self.state: State = tuple(np.zeros(shape, w.dtype))
+
+    def step(self, x: Vector) -> None:
+        before = tuple(part.T for part in self.state)
+        after = self._step(x.T, before, self._w_hh, self._b_hh)
+        for own, part in zip(self.state, after, strict=True):
+            own[...] = part.T

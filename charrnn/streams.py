@@ -1,0 +1,327 @@
+"""Many texts drawn side by side, each the same however many there are.
+
+Requests come in, and what was drawn for them goes out in the same order, as soon as it is
+complete. Workers advance some tens of streams each, as columns of one product; a stream that
+has ended makes room for one that waits. Only so many requests are read ahead of what has
+been given out, so that memory stays bounded.
+"""
+
+import queue
+import threading
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from charrnn.cells import State
+from charrnn.distribution import allowed, draw_each, uniforms
+from charrnn.settings import SamplingSettings
+from charrnn.stream import Columns, Prepared
+
+UNIT = 16
+"""Columns come in multiples of so many: NumPy then computes each as if it stood alone."""
+
+MOST = 64
+"""Columns of one worker, beyond which a product hardly gets faster."""
+
+AHEAD = 4 * MOST
+"""Requests of one worker that are read before the first of them is given out."""
+
+
+class Watch(Protocol):
+    """What looks at a text as it is drawn, and may forbid how it goes on."""
+
+    def read(self, character: int) -> None:
+        """Take note of one more character, by its id."""
+
+    def forbidden(self) -> list[int]:
+        """The ids that must not come next."""
+
+
+class Wanted(NamedTuple):
+    """A text to be drawn."""
+
+    prompt: list[int]
+    """what is read first, one id or more"""
+    seed: int
+    """of its numbers"""
+    length: int
+    """characters"""
+    temperature: float
+    start: list[State] | None = None
+    """the state before the prompt, by layer; None is that before any character"""
+    watch: Watch | None = None
+
+
+def draw_all(
+    prepared: Prepared,
+    wanted: Iterable[Wanted],
+    settings: SamplingSettings,
+    *,
+    stops: tuple[tuple[int, ...], ...] = (),
+    threads: int = 1,
+) -> Iterator["array[int] | None"]:
+    """The ids drawn for each of `wanted`, in its order; None where the logits are no numbers.
+
+    A text ends with the first of `stops` in it, which is left on. The length and the
+    temperature of `settings` are not looked at. What `wanted` raises is raised in its turn,
+    after all that was wanted before it has been given out.
+    """
+    office = _Office(wanted, threads)
+    columns = (UNIT, MOST) if alike(prepared) else (1, 1)
+    workers = [
+        threading.Thread(
+            target=_Worker(prepared, settings, stops, office, *columns).run, daemon=True
+        )
+        for _ in range(threads)
+    ]
+    for thread in workers:
+        thread.start()
+    try:
+        yield from office.results()
+    finally:
+        office.close()
+        for thread in workers:
+            thread.join()
+
+
+def alike(prepared: Prepared) -> bool:
+    """Whether a stream's numbers depend neither on its column nor on the others, found by doing.
+
+    They do not in NumPy's own build, as long as columns come in multiples of 16.
+    """
+    source = np.random.default_rng(0)
+    size = prepared.table.shape[0]
+    own = source.integers(size, size=4)
+    found = []
+    for streams, places in (UNIT, (0, 7)), (MOST, (5, 42, MOST - 1)):
+        columns = Columns(prepared, streams)
+        for character in own:
+            ids = source.integers(size, size=streams)
+            ids[list(places)] = character
+            columns.read(ids)
+        found += [columns.logits()[:, place].tobytes() for place in places]
+    return len(set(found)) == 1
+
+
+class _Stream:
+    """A text that is being drawn."""
+
+    def __init__(self, number: int, wanted: Wanted) -> None:
+        self.number = number
+        self.wanted = wanted
+        self.waiting = iter(wanted.prompt)  # of the prompt
+        self.next = next(self.waiting)
+        self.reads = len(wanted.prompt)
+        self.uniforms = uniforms(wanted.seed)
+        self.drawn = array("I")
+
+
+class _Office:
+    """Where workers fetch what is to be drawn and leave what was."""
+
+    def __init__(self, wanted: Iterable[Wanted], threads: int) -> None:
+        self._threads = threads
+        self._room = threading.Semaphore(AHEAD * threads)
+        self._waiting: queue.SimpleQueue[_Stream | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._complete: dict[int, array[int] | None] = {}
+        self._total: int | None = None
+        self._failure: BaseException | None = None  # of `wanted`, after all of `_total`
+        self._breakdown: BaseException | None = None  # of a worker
+        self.closed = False
+        threading.Thread(target=self._read, args=(wanted,), daemon=True).start()
+
+    def _read(self, wanted: Iterable[Wanted]) -> None:
+        number, failure = 0, None
+        try:
+            for each in wanted:
+                self._room.acquire()
+                if self.closed:
+                    break
+                if each.length:
+                    self._waiting.put(_Stream(number, each))
+                else:
+                    self.complete(number, array("I"))
+                number += 1
+        except BaseException as error:
+            failure = error
+        with self._changed:
+            self._total, self._failure = number, failure
+            self._changed.notify()
+        self._end()
+
+    def _end(self) -> None:
+        for _ in range(self._threads):
+            self._waiting.put(None)
+
+    def take(self, *, wait: bool) -> _Stream | None:
+        """What is to be drawn next; None at the end. Raises queue.Empty, if not to wait."""
+        return self._waiting.get(block=wait)
+
+    def complete(self, number: int, drawn: "array[int] | None") -> None:
+        with self._changed:
+            self._complete[number] = drawn
+            self._changed.notify()
+
+    def break_down(self, error: BaseException) -> None:
+        with self._changed:
+            self._breakdown = error
+            self._changed.notify()
+
+    def results(self) -> Iterator["array[int] | None"]:
+        number = 0
+        while True:
+            with self._changed:
+                while number not in self._complete and number != self._total:
+                    if self._breakdown:
+                        raise self._breakdown
+                    self._changed.wait()
+                if number not in self._complete:
+                    if self._failure:
+                        raise self._failure
+                    return
+                drawn = self._complete.pop(number)
+            yield drawn
+            number += 1
+            self._room.release()
+
+    def close(self) -> None:
+        """Have everybody stop."""
+        self.closed = True
+        self._room.release()
+        self._end()
+
+
+class _Worker:
+    """Some columns, and the streams that stand in the first of them."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        settings: SamplingSettings,
+        stops: tuple[tuple[int, ...], ...],
+        office: _Office,
+        unit: int,
+        most: int,
+    ) -> None:
+        self._prepared, self._settings, self._office = prepared, settings, office
+        self._stops = [array("I", stop) for stop in stops]
+        self._unit, self._most = unit, most
+        self._streams: list[_Stream] = []
+        self._columns = Columns(prepared, unit)
+        self._more = True
+
+    def run(self) -> None:
+        try:
+            # Let numbers overflow in silence: the logits, where all of it ends, are looked at.
+            with np.errstate(over="ignore", invalid="ignore"):
+                while not self._office.closed:
+                    self._admit()
+                    if not self._streams:
+                        break
+                    self._step()
+        except BaseException as error:
+            self._office.break_down(error)
+
+    def _admit(self) -> None:
+        """Take in streams that wait: so few at a time that other workers get some too."""
+        come: list[_Stream] = []
+        while self._more and len(come) < self._unit and len(self._streams) < self._most:
+            try:
+                stream = self._office.take(wait=not self._streams)
+            except queue.Empty:
+                break
+            if stream is None:
+                self._more = False
+            else:
+                come.append(stream)
+                self._streams.append(stream)
+        self._make_room()
+        for column, stream in enumerate(self._streams[len(self._streams) - len(come) :]):
+            self._load(len(self._streams) - len(come) + column, stream.wanted.start)
+
+    def _make_room(self) -> None:
+        """As many columns as the streams need; those that were there keep their states."""
+        needed = max(1, -(-len(self._streams) // self._unit)) * self._unit
+        if needed == self._columns.streams:
+            return
+        before, self._columns = self._columns, Columns(self._prepared, needed)
+        kept = min(before.streams, needed)
+        for old, new in zip(before.states, self._columns.states, strict=True):
+            for old_part, new_part in zip(old, new, strict=True):
+                new_part[:, :kept] = old_part[:, :kept]
+
+    def _load(self, column: int, start: list[State] | None) -> None:
+        for layer, parts in enumerate(self._columns.states):
+            for number, part in enumerate(parts):
+                part[:, column] = 0.0 if start is None else start[layer][number]
+
+    def _step(self) -> None:
+        """One more character for every stream: of its prompt, or drawn."""
+        streams = self._streams
+        ids = np.zeros(self._columns.streams, dtype=np.int64)
+        ids[: len(streams)] = [stream.next for stream in streams]
+        self._columns.read(ids)
+        draw = False
+        for stream in streams:
+            stream.reads -= 1
+            if stream.reads > 0:
+                stream.next = next(stream.waiting)
+            else:
+                draw = True
+        if draw:
+            self._draw()
+
+    def _draw(self) -> None:
+        streams, logits = self._streams, self._columns.logits()[:, : len(self._streams)]
+        watches = [
+            (number, stream.wanted.watch)
+            for number, stream in enumerate(streams)
+            if stream.wanted.watch and stream.reads <= 0
+        ]
+        if watches:
+            forbidden = np.zeros(logits.shape, dtype=bool)
+            for number, watch in watches:
+                forbidden[watch.forbidden(), number] = True
+            logits = allowed(logits, forbidden)
+        drawn = draw_each(
+            logits,
+            np.array([0.0 if s.reads > 0 else next(s.uniforms) for s in streams]),
+            self._settings,
+            np.array([stream.wanted.temperature for stream in streams]),
+        ).tolist()
+        ended = [
+            number
+            for number, stream in enumerate(streams)
+            if stream.reads <= 0 and self._take(stream, drawn[number])
+        ]
+        for number in reversed(ended):
+            self._remove(number)
+
+    def _take(self, stream: _Stream, character: int) -> bool:
+        """Add a character that was drawn; whether it was the last."""
+        if character < 0:
+            self._office.complete(stream.number, None)
+            return True
+        stream.next = character
+        stream.drawn.append(character)
+        if stream.wanted.watch:
+            stream.wanted.watch.read(character)
+        if len(stream.drawn) == stream.wanted.length or any(
+            stream.drawn[-len(stop) :] == stop for stop in self._stops
+        ):
+            self._office.complete(stream.number, stream.drawn)
+            return True
+        return False
+
+    def _remove(self, number: int) -> None:
+        """Let the last stream take the place of one that has ended."""
+        last = len(self._streams) - 1
+        if number != last:
+            self._streams[number] = self._streams[last]
+            for parts in self._columns.states:
+                for part in parts:
+                    part[:, number] = part[:, last]
+        self._streams.pop()
