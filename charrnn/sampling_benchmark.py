@@ -7,13 +7,23 @@ from typing import Any, NamedTuple
 from charrnn import benchmark, sampling_contenders
 from charrnn.benchmark import Entrant, Measured
 from charrnn.errors import UsageError
-from charrnn.sampling_contenders import BOUND, BY_HAND, CHARACTERS, ONE_STREAM, TORCH_NN, TWINS
+from charrnn.sampling_contenders import (
+    BOUND,
+    BY_HAND,
+    CHARACTERS,
+    MANY,
+    ONE_STREAM,
+    PROMPT,
+    SINGLY,
+    TORCH_NN,
+    TWINS,
+)
 from charrnn.settings import ModelSettings, to_json
 
 SIZES = (128, 512)
 MODELS = ("lstm", "gru", "rnn")
 
-BASELINES = {ONE_STREAM: (TORCH_NN, BY_HAND, BOUND)}
+BASELINES = {ONE_STREAM: (TORCH_NN, BY_HAND, BOUND), MANY: (ONE_STREAM,), PROMPT: (SINGLY,)}
 """What is compared, and with what."""
 
 
@@ -65,6 +75,7 @@ def places(case: Case) -> list[Place]:
     return [
         Place(ONE_STREAM, 1),
         *(Place(rival, n) for rival in rivals for n in sorted({1, case.threads})),
+        *(Place(MANY, case.threads), Place(PROMPT, 1), Place(SINGLY, 1)),
     ]
 
 
@@ -100,8 +111,9 @@ def entrant(place: Place, case: Case) -> Entrant:
             "vocabulary_size": case.vocabulary_size,
             "threads": place.threads,
         },
-        # NumPy's products ask for it as they are loaded; torch's never look.
-        {"OPENBLAS_NUM_THREADS": str(place.threads)},
+        # NumPy's products ask for it as they are loaded; torch's never look. charrnn has one
+        # thread for each of them, so that they are always the same.
+        {"OPENBLAS_NUM_THREADS": str(place.threads if place.contender == BOUND else 1)},
     )
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from charrnn.benchmark import Step, contend
 from charrnn.checkpoints import expected_shapes
-from charrnn.sampling import Sampler
+from charrnn.sampling import Request, Sampler
 from charrnn.settings import ModelSettings, SamplingSettings, from_json
 from charrnn.tokenizer import Vocabulary
 
@@ -19,12 +19,26 @@ ONE_STREAM = "charrnn"
 TORCH_NN = "torch.nn"
 BY_HAND = "torch by hand"
 BOUND = "bound"
+MANY = "charrnn, 64 streams"
+PROMPT = "charrnn, a prompt"
+SINGLY = "charrnn, a prompt read singly"
 
 TWINS = ("rnn", "lstm", "gru")
 """The models that torch.nn has too."""
 
-CHARACTERS = {ONE_STREAM: 32, TORCH_NN: 32, BY_HAND: 32, BOUND: 32}
-"""How many characters a contender's step writes."""
+STREAMS, LENGTH = 64, 500
+"""Of MANY: so many samples of so many characters."""
+
+CHARACTERS = {
+    ONE_STREAM: 32,
+    TORCH_NN: 32,
+    BY_HAND: 32,
+    BOUND: 32,
+    MANY: STREAMS * LENGTH,
+    PROMPT: 100_000,
+    SINGLY: 500,  # too few to be read in any other way
+}
+"""How many characters a contender's step writes, or reads."""
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -36,6 +50,10 @@ def build(contender: str, model: ModelSettings, vocabulary_size: int, threads: i
         return bound_step(model, weights, characters)
     if contender == ONE_STREAM:
         return one_stream_step(sampler(model, weights), characters)
+    if contender == MANY:
+        return many_step(sampler(model, weights), threads)
+    if contender in (PROMPT, SINGLY):
+        return prompt_step(sampler(model, weights), characters)
     from charrnn import textbook  # which imports torch
 
     textbook.use_threads(threads)
@@ -77,6 +95,25 @@ def one_stream_step(own: Sampler, characters: int) -> Step:
             next(written)
 
     return step
+
+
+def many_step(own: Sampler, threads: int) -> Step:
+    """As `charrnn sample --num-samples 64` writes them."""
+    settings = SamplingSettings(length=LENGTH)
+
+    def step() -> None:
+        requests = (Request("", seed=0, number=number) for number in range(STREAMS))
+        for _ in own.sample_many(requests, settings, threads=threads):
+            pass
+
+    return step
+
+
+def prompt_step(own: Sampler, characters: int) -> Step:
+    """What reads a prompt of so many characters, drawn at random."""
+    ids = np.random.default_rng(0).integers(len(own.vocabulary), size=characters)
+    prompt = own.vocabulary.decode(ids)
+    return lambda: own.read_prompt(prompt)
 
 
 def bound_step(model: ModelSettings, weights: Weights, characters: int) -> Step:

@@ -12,7 +12,7 @@ from charrnn.benchmark import Measured
 from charrnn.cold_start import FIRST, IMPORT_TORCH, THOUSAND
 from charrnn.commands.benchmark_sampling import sampling
 from charrnn.sampling_benchmark import Case, Place, places
-from charrnn.sampling_contenders import BOUND, BY_HAND, ONE_STREAM, TORCH_NN
+from charrnn.sampling_contenders import BOUND, BY_HAND, MANY, ONE_STREAM, PROMPT, SINGLY, TORCH_NN
 
 KEYS = [
     *("what", "contender", "model", "hidden_size", "layers", "embedding_size", "vocabulary_size"),
@@ -30,16 +30,19 @@ def test_json_is_an_object_for_each_baseline_and_start() -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == ["--quick: turns of 0.15 s, so figures scatter more"]
     *found, first, thousand = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [row["baseline"] for row in found] == ["torch.nn", "torch by hand", "bound"]
+    compared = [(row["contender"], row["baseline"]) for row in found]
+    assert compared == [
+        *((ONE_STREAM, TORCH_NN), (ONE_STREAM, BY_HAND), (ONE_STREAM, BOUND)),
+        *((MANY, ONE_STREAM), (PROMPT, SINGLY)),
+    ]
     for row in found:
         assert list(row) == KEYS
-        assert (row["what"], row["contender"], row["model"]) == ("sampling", "charrnn", "gru")
+        assert (row["what"], row["model"]) == ("sampling", "gru")
         shape = ("hidden_size", "layers", "embedding_size", "vocabulary_size", "threads")
         assert [row[name] for name in shape] == [8, 1, 4, 9, 1]
         assert row["ratio"] == pytest.approx(
             row["characters_per_second"] / row["baseline_characters_per_second"]
         )
-        assert row["characters_per_second"] == found[0]["characters_per_second"]
         assert row["peak_memory_bytes"] > 1e7
     assert (first["what"], first["characters"], thousand["characters"]) == ("cold start", 1, 1000)
     assert first["ratio"] == pytest.approx(first["baseline_seconds"] / first["seconds"])
@@ -71,6 +74,10 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Case, dict[str, Any]
         Place(TORCH_NN, 2): 0.64,
         Place(BY_HAND, 1): 0.0064,
         Place(BY_HAND, 2): 0.0048,
+        Place(MANY, 1): 0.64,
+        Place(MANY, 2): 0.64,
+        Place(PROMPT, 1): 0.5,
+        Place(SINGLY, 1): 0.01,
     }
 
     def measure(case: Case, **effort: Any) -> dict[Place, Measured]:
@@ -108,7 +115,7 @@ def test_the_table_fits_a_terminal_of_80_columns(
     ]
     (gru, *_) = [line.split() for line in lines if line.startswith("gru ")]
     # The fastest of each: torch.nn with one thread, by hand with two, the bound with one.
-    assert gru == ["gru", "10.0k", "100", "100.00", "6,667", "1.50", "50%"]
+    assert gru == ["gru", "10.0k", "100", "100.00", "6,667", "1.50", "50%", "50.0k", "5.00", "4.00"]
     assert lines[-3:] == [
         "import torch          2.00 s",
         "first character       0.25 s, 12% of that",
@@ -122,7 +129,7 @@ def test_a_model_without_a_twin_is_beside_the_bound_alone(
 ) -> None:
     sampling(model=["product"], hidden_size=[128], threads=1)
     (line,) = [s for s in capsys.readouterr().out.splitlines() if s.startswith("product")]
-    assert line.split() == ["product", "10.0k", "-", "-", "-", "-", "50%"]
+    assert line.split() == ["product", "10.0k", "-", "-", "-", "-", "50%", "50.0k", "5.00", "4.00"]
 
 
 def test_quick_measures_less_and_says_so(

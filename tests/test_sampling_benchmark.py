@@ -9,7 +9,7 @@ from charrnn import benchmark, sampling_benchmark
 from charrnn.benchmark import Entrant, Measured
 from charrnn.errors import UsageError
 from charrnn.sampling_benchmark import Case, Place, cases, places, rows
-from charrnn.sampling_contenders import BOUND, BY_HAND, ONE_STREAM, TORCH_NN
+from charrnn.sampling_contenders import BOUND, BY_HAND, MANY, ONE_STREAM, PROMPT, SINGLY, TORCH_NN
 from charrnn.settings import ModelSettings
 
 TINY = Case(ModelSettings("gru", embedding_size=3, hidden_size=4, layers=2), 7, threads=2)
@@ -57,10 +57,12 @@ def test_rivals_take_part_with_one_thread_and_with_all() -> None:
     assert places(TINY) == [
         *(Place(ONE_STREAM, 1), Place(TORCH_NN, 1), Place(TORCH_NN, 2)),
         *(Place(BY_HAND, 1), Place(BY_HAND, 2), Place(BOUND, 1), Place(BOUND, 2)),
+        *(Place(MANY, 2), Place(PROMPT, 1), Place(SINGLY, 1)),
     ]
-    assert len(places(Case(TINY.model, 7, threads=1))) == 4
+    assert len(places(Case(TINY.model, 7, threads=1))) == 7
     alone = Case(ModelSettings("product"), 7, threads=1)
-    assert places(alone) == [Place(ONE_STREAM, 1), Place(BOUND, 1)]
+    found = [ONE_STREAM, BOUND, MANY, PROMPT, SINGLY]
+    assert places(alone) == [Place(name, 1) for name in found]
 
 
 def test_each_is_told_what_to_be_and_numpy_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,20 +78,24 @@ def test_each_is_told_what_to_be_and_numpy_its_threads(monkeypatch: pytest.Monke
     for place, entrant in asked.items():
         assert entrant.task["contender"] == entrant.name == place.contender
         assert entrant.task["threads"] == place.threads
-        assert entrant.environment == {"OPENBLAS_NUM_THREADS": str(place.threads)}
+        products = str(place.threads) if place.contender == BOUND else "1"
+        assert entrant.environment == {"OPENBLAS_NUM_THREADS": products}
 
 
 def test_rows_are_measurements_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        sampling_benchmark, "CHARACTERS", {ONE_STREAM: 10, TORCH_NN: 5, BY_HAND: 10, BOUND: 10}
+        sampling_benchmark,
+        "CHARACTERS",
+        {ONE_STREAM: 10, TORCH_NN: 5, BY_HAND: 10, BOUND: 10, MANY: 500},
     )
     measured = {
         Place(ONE_STREAM, 1): Measured(0.001, 500, 3),
         Place(TORCH_NN, 1): Measured(0.002, 600, 3),
         Place(TORCH_NN, 2): Measured(0.004, 700, 3),
         Place(BOUND, 2): Measured(0.0005, 800, 3),
+        Place(MANY, 2): Measured(0.01, 900, 3),
     }
-    first, second, third = rows(TINY, measured)
+    first, second, third, many = rows(TINY, measured)
     shared = {
         "what": "sampling",
         "contender": "charrnn",
@@ -111,3 +117,5 @@ def test_rows_are_measurements_by_their_names(monkeypatch: pytest.MonkeyPatch) -
     }
     assert (second["baseline_threads"], second["ratio"]) == (2, pytest.approx(8.0))
     assert (third["baseline"], third["ratio"]) == ("bound", pytest.approx(0.5))
+    assert (many["contender"], many["baseline"]) == ("charrnn, 64 streams", "charrnn")
+    assert (many["threads"], many["ratio"]) == (2, pytest.approx(5.0))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from charrnn import sampling_contenders as contenders
-from charrnn import twins
+from charrnn import stream, twins
 from charrnn.sampling_contenders import BOUND, BY_HAND, ONE_STREAM, TORCH_NN
 from charrnn.settings import GATES, MODELS, ModelSettings
 
@@ -56,6 +56,37 @@ def test_one_stream_is_what_the_sampler_writes() -> None:
     step()
     step()
     assert read == [*"0123456789"]
+
+
+def test_many_streams_are_64_samples_of_one_seed() -> None:
+    asked: list[Any] = []
+
+    class Sampler:
+        def sample_many(self, requests: Any, settings: Any, *, threads: int) -> Any:
+            assert (settings.length, settings.temperature, threads) == (500, 1.0, 3)
+            for request in requests:
+                asked.append(request)
+                yield "text"
+
+    contenders.many_step(Sampler(), 3)()  # type: ignore[arg-type]
+    assert [(request.prompt, request.seed) for request in asked] == [("", 0)] * 64
+    assert [request.number for request in asked] == [*range(64)]
+    assert contenders.CHARACTERS[contenders.MANY] == 64 * 500
+
+
+def test_a_prompt_is_read_and_a_short_one_character_by_character(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[int] = []
+    monkeypatch.setattr(stream.Stream, "read", lambda self, character: read.append(character))
+    singly = contenders.build(contenders.SINGLY, TINY, 7, 1)
+    singly()
+    assert len(read) == contenders.CHARACTERS[contenders.SINGLY]
+    assert set(read) == {*range(7)}
+    monkeypatch.setitem(contenders.CHARACTERS, contenders.PROMPT, 20_000)
+    read.clear()
+    contenders.build(contenders.PROMPT, TINY, 7, 1)()
+    assert not read
 
 
 @pytest.mark.parametrize("model", ["gru", "gru-reset-before"])

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 QUICK_SIZE = 512
 
 COLUMNS = (
-    *(("model", 16), ("charrnn", 9), ("torch.nn", 10), ("ratio", 7), ("by hand", 9)),
-    *(("ratio", 7), ("bound", 7)),
+    *(("model", 16), ("charrnn", 8), ("torch.nn", 9), ("ratio", 7), ("by hand", 8)),
+    *(("ratio", 6), ("bound", 6), ("of 64", 7), ("ratio", 6), ("prompt", 7)),
 )
 
 
@@ -29,7 +29,7 @@ def sampling(
         option("--hidden-size", "This size (repeatable; default: 128, 512).", WHAT),
     ] = None,
     quick: Annotated[
-        bool, option("--quick", "About 45 s: the size 512 alone, shorter.", WHAT)
+        bool, option("--quick", "About a minute: the size 512 alone, shorter.", WHAT)
     ] = False,
     layers: Annotated[int, option("--layers", "Recurrent layers.", SHAPE)] = 2,
     embedding_size: Annotated[
@@ -60,8 +60,9 @@ def sampling(
     torch.nn, and the step written out by hand in torch. The bound is how often the machine
     can multiply the step's matrices by a vector and do nothing else. Each computes in a
     process of its own and they take turns; torch and the bound have one thread or all,
-    whichever is faster. Last, how long `charrnn sample` takes from a cold start, beside
-    `import torch` alone.
+    whichever is faster. Then the rate of 64 streams side by side to that of one, and of a
+    prompt of 100,000 characters to one that is read character by character. Last, how long
+    `charrnn sample` takes from a cold start, beside `import torch` alone.
     """
     measuring.check_repetitions(repetitions)
     for name in model or []:
@@ -82,7 +83,10 @@ def sampling(
         measuring.tell_quick([] if hidden_size else ["the size 128"])
     if not json:
         measuring.say_machine(threads)
-        console.say("characters/s; ratio: charrnn's to that of torch; bound: its share of it")
+        console.say(
+            "characters/s; ratio: charrnn's to that of torch; bound: charrnn's share of it;"
+        )
+        console.say("of 64: in all streams, to that of one; prompt: read at once, to one by one")
     effort = measuring.effort(repetitions, quick=quick)
     turns = effort["repetitions"]
     above: Case | None = None
@@ -115,7 +119,15 @@ def sampling(
 
 def _show(case: "Case", rows: list[dict[str, Any]], above: "Case | None") -> None:
     """A line for a case; before it, where its size differs from that above, what it is."""
-    from charrnn.sampling_contenders import BOUND, BY_HAND, ONE_STREAM, TORCH_NN
+    from charrnn.sampling_contenders import (
+        BOUND,
+        BY_HAND,
+        MANY,
+        ONE_STREAM,
+        PROMPT,
+        SINGLY,
+        TORCH_NN,
+    )
 
     model = case.model
     if above is None or above.model.hidden_size != model.hidden_size:
@@ -137,6 +149,10 @@ def _show(case: "Case", rows: list[dict[str, Any]], above: "Case | None") -> Non
             ]
     bound = fastest(rows, ONE_STREAM, BOUND)
     cells.append(f"{bound['ratio']:.0%}" if bound else "-")
+    many, prompt = fastest(rows, MANY, ONE_STREAM), fastest(rows, PROMPT, SINGLY)
+    if many and prompt:
+        cells += [console.number(many["characters_per_second"]), f"{many['ratio']:.2f}"]
+        cells.append(f"{prompt['ratio']:.2f}")
     measuring.say_cells(cells, COLUMNS)
 
 
