@@ -27,6 +27,7 @@ ROWS = (
     ("stream",),
     ("streams", "stretches"),
     ("sampling",),
+    ("prompts",),
     ("products", "buffers", "workers"),
     ("window",),
     ("unrolled",),
@@ -49,7 +50,12 @@ ROWS = (
     ("dashboard",),
     ("signals",),
     ("commands", "commands.options"),
-    ("commands.sitting", "commands.train_options", "commands.measuring"),
+    (
+        "commands.sitting",
+        "commands.train_options",
+        "commands.sample_options",
+        "commands.measuring",
+    ),
     ("commands.benchmark_training", "commands.benchmark_sampling"),
     ("commands.benchmark",),
     (

@@ -68,7 +68,7 @@ def sampling(
     for name in model or []:
         ModelSettings(model=name)  # said before anything is waited for
 
-    from charrnn import cold_start, machine, sampling_benchmark
+    from charrnn import cold_start, machine, sampling_benchmark, sampling_contenders
 
     threads = machine.processors() if threads is None else threads
     cases = sampling_benchmark.cases(
@@ -101,10 +101,9 @@ def sampling(
         if not json:
             _show(case, rows, above)
         for place, of in measured.items():
+            step = f"for {sampling_contenders.CHARACTERS[place.contender]:,} characters"
             seconds = of.step_seconds
-            measuring.tell_slow(
-                where, place.contender, seconds, "a turn's least", of.repetitions, turns
-            )
+            measuring.tell_slow(where, place.contender, seconds, step, of.repetitions, turns)
         above = case
     with console.progress(3 * (turns + 1), "start") as bar:
         started = cold_start.measure(
