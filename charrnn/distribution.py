@@ -120,9 +120,11 @@ def drawer(
     """What draws an id from logits (V,), a number from [0, 1) and the ids that are forbidden.
 
     V = `size`. It is drawn as `probabilities` has it. Gives -1 where the logits are no numbers.
+    On the way numbers may overflow.
     """
     p, sums, temperature = np.empty(size), np.empty(size), settings.temperature
-    plain = _is_plain(settings)
+    plain = _is_plain(settings) and temperature > 0.0
+    divisor = np.array(temperature)
 
     def drawn(logits: NDArray[Any], uniform: float, forbidden: Sequence[int] = ()) -> int:
         """Without scaling to one, sorted once, and in buffers."""
@@ -130,6 +132,13 @@ def drawer(
             among = np.zeros(size, dtype=bool)
             among[list(forbidden)] = True
             logits = allowed(logits, among)
+        if plain:
+            np.divide(logits, divisor, out=p)
+            np.exp(p, out=p)
+            np.add.accumulate(p, out=sums)
+            if 1e-200 < sums[-1] < 1e200:
+                return _found(p, sums, uniform)
+        # Too large or too small for float64 as they are, or no numbers, or to be sorted.
         most = logits.max()
         if temperature == 0.0:
             return int(logits.argmax()) if np.isfinite(most) else -1
@@ -138,7 +147,7 @@ def drawer(
             np.divide(p, temperature, out=p)
         np.exp(p, out=p)
         if plain:
-            np.cumsum(p, out=sums)
+            np.add.accumulate(p, out=sums)
             if not sums[-1] < np.inf:  # which is no number, if any of them is none
                 return -1
             return _found(p, sums, uniform)
