@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.cells import State
-from charrnn.stream import Columns, Prepared, Stream
+from charrnn.stream import UNIT, Columns, Prepared, Stream
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-UNIT, MOST = 16, 64  # stretches
+MOST = 64  # stretches
 STRETCH = 512  # characters that are worth a stretch of their own
 SECTION = 2_048  # characters of a stretch at most: what is remembered of them stays small
 EVERY = 64  # characters between two looks at where a stretch is
