@@ -95,14 +95,21 @@ class Sampler:
             return read_long(self._prepared, ids, state)
 
     def sample(
-        self, state: list[State], settings: SamplingSettings, *, seed: int, number: int = 0
+        self,
+        state: list[State],
+        settings: SamplingSettings,
+        *,
+        seed: int,
+        number: int = 0,
+        watch: Watch | None = None,
     ) -> Iterator[str]:
         """New characters after `state`, in pieces as soon as they are certain.
 
-        Sample `number` of a seed is the same however many are drawn. Raises
-        CheckpointError where the model's weights give no probabilities.
+        Sample `number` of a seed is the same however many are drawn. `watch`, if given,
+        looks at it as it is drawn. Raises CheckpointError where the model's weights give no
+        probabilities.
         """
-        return before_stop(self._characters(state, settings, seed, number), settings.stop)
+        return before_stop(self._characters(state, settings, seed, number, watch), settings.stop)
 
     def sample_many(
         self,
@@ -151,7 +158,12 @@ class Sampler:
         )
 
     def _characters(
-        self, state: list[State], settings: SamplingSettings, seed: int, number: int
+        self,
+        state: list[State],
+        settings: SamplingSettings,
+        seed: int,
+        number: int,
+        watch: Watch | None,
     ) -> Iterator[str]:
         draws = distribution.uniforms(derive(seed, "sample", number))
         stream = self._stream_from(state)
@@ -162,9 +174,12 @@ class Sampler:
             with _no_warnings():
                 if character is not None:
                     stream.read(character)
-                character = drawn(stream.logits(), next(draws), ())
+                forbidden = watch.forbidden() if watch else ()
+                character = drawn(stream.logits(), next(draws), forbidden)
             if character < 0:
                 raise no_probabilities()
+            if watch:
+                watch.read(character)
             yield characters[character]
 
 

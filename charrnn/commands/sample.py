@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from charrnn import console
+from charrnn.commands import novelty
 from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet, option
 from charrnn.errors import UsageError
 from charrnn.files import output_file
@@ -17,6 +18,7 @@ from charrnn.settings import SamplingSettings
 from charrnn.signals import unwinding
 
 _TEXT, _CHARACTERS, _OUTPUT = "What it goes on from", "How characters are drawn", "Output"
+_COPIES = "Copies from the training text"
 
 
 def sample(
@@ -68,6 +70,18 @@ def sample(
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
+    report_copies: Annotated[
+        bool,
+        option("--report-copies", "Tell what stands in it word for word.", _COPIES),
+    ] = False,
+    max_copy: Annotated[
+        int | None,
+        option("--max-copy", "Never copy more characters than this on end.", _COPIES),
+    ] = None,
+    corpus: Annotated[
+        list[Path] | None,
+        option("--corpus", "Where the corpus is, if it has moved (repeatable).", _COPIES),
+    ] = None,
     checkpoint_dir: CheckpointDir = CHECKPOINTS,
     json: Json = False,
     quiet: Quiet = False,
@@ -95,6 +109,7 @@ def sample(
         raise UsageError("--prompt and --prompt-file: give one of them")
     if seed is not None and seed < 0:
         raise UsageError(f"--seed {seed}: must be at least 0")
+    novelty.check(report_copies, max_copy, corpus)
 
     from charrnn import runs
     from charrnn.checkpoints import read_checkpoint
@@ -119,9 +134,17 @@ def sample(
     if echo is None:
         echo = output is None and sys.stdout.isatty()
 
+    index = None
+    if report_copies or max_copy is not None:
+        index = novelty.opened(path, record, corpus, max_copy, quiet)
+    watched = novelty.watching(index, max_copy, record.vocabulary)
+
     def pieces() -> Iterator[str]:
         for number in range(num_samples):
-            characters = sampler.sample(state, settings, seed=seed, number=number)
+            copies = novelty.reading(index, report_copies)
+            watch = watched and watched()
+            drawn = sampler.sample(state, settings, seed=seed, number=number, watch=watch)
+            characters = novelty.followed(drawn, copies)
             if json:
                 yield console.json_line(
                     {
@@ -132,6 +155,7 @@ def sample(
                         "number": number,
                         "prompt": prompt,
                         "text": "".join(characters),
+                        **(novelty.to_json(copies.report()) if copies else {}),
                     }
                 )
                 continue
@@ -139,6 +163,8 @@ def sample(
                 yield prompt
             yield from characters
             yield "\n"
+            if copies:
+                novelty.tell(number, copies.report())
 
     if output is None:
         for piece in pieces():
