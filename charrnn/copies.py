@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.concordance import LONGEST, Concordance
+from charrnn.concordance import Concordance
+from charrnn.order import LONGEST
 from charrnn.original import Place, characters
 from charrnn.tokenizer import Vocabulary
 
@@ -55,6 +56,7 @@ class Copies:
         # By gram that ends at one of the last bytes, the last first: what `find` gave.
         self._found: deque[tuple[int, int]] = deque(maxlen=concordance.stride)
         self._live: Places = np.zeros(0, np.int64)  # where the run ends, in the text
+        self._complete = True  # whether those are all such places
         self._run = 0  # bytes of the longest run that ends here, if at least `_least`
         self._characters = 0  # of the same
         self._copied = self._copied_until = 0
@@ -94,23 +96,23 @@ class Copies:
         """
         if self._characters < longest:
             return ""
+        if self._characters == longest and self._complete:
+            return self._following(self._live)
         passage = self._last(longest)
         key = (longest, passage)
         remembered = self._concordance.following
         if key in remembered:
             return remembered[key]
-        following: set[str] = set()
-        seen = 0
+        seen, found = 0, [self._live[:0]]
         for ends in self._candidates():
             seen += len(ends)
-            ends = ends[self._matching(ends, len(passage)) == len(passage)]
-            following |= self._following(ends)
-        found = "".join(sorted(following))
+            found.append(ends[self._matching(ends, len(passage)) == len(passage)])
+        following = self._following(np.concatenate(found))
         if seen > _COSTLY:
             if len(remembered) >= _REMEMBERED:
                 remembered.clear()
-            remembered[key] = found
-        return found
+            remembered[key] = following
+        return following
 
     def report(self) -> Report:
         """What the sample has copied so far."""
@@ -146,26 +148,30 @@ class Copies:
         end = len(self._sample)
         if end < self._least:
             return
+        few = [self._live[:0]]
         for since, (low, high) in enumerate(self._found):
-            if high - low > _FEW and since:
-                start = end - since - self._gram
-                passage = bytes(self._sample[start:])
-                low, high = self._concordance.narrow(passage, low, high)
+            behind = self._gram + since
+            if high - low <= _FEW:
+                if low < high:
+                    few.append(self._concordance.places(low, high) + behind)
+                continue
+            low, high = self._concordance.narrow(bytes(self._sample[-behind:]), low, high)
             for first in range(low, high, _AT_ONCE):
-                places = self._concordance.places(first, min(first + _AT_ONCE, high))
-                ends = places + (self._gram + since)
+                ends = self._concordance.places(first, min(first + _AT_ONCE, high)) + behind
                 ends = ends[ends <= self._text.size]
-                # Most of those that differ do so in what stands before the kept place.
-                for back in range(self._least, self._gram + since, -1):
-                    if len(ends) <= _FEW:
-                        break
+                # Those that differ do so in what stands before the kept place.
+                for back in range(self._least, behind, -1):
                     byte = self._text.windows(ends - back, 1)[:, 0]
                     ends = ends[(byte == self._sample[-back]) & (ends >= back)]
                 yield ends
+        if len(few) > 1:
+            ends = np.concatenate(few)
+            yield ends[ends <= self._text.size]
 
     def _search(self, most: int) -> None:
         """Find the longest run that ends here, of `most` bytes at most, and its places."""
         self._run = self._characters = 0
+        self._complete = True
         best, live = 0, self._live[:0]
         for ends in self._candidates():
             lengths = self._matching(ends, most)
@@ -174,9 +180,13 @@ class Copies:
                 continue
             if longest > best:
                 best, live = longest, live[:0]
-            live = np.concatenate([live, ends[lengths >= longest]])[:_WITNESSES]
-            if best == most:  # of which one chunk's places are enough
-                break
+                self._complete = True
+            live = np.concatenate([live, ends[lengths >= longest]])
+            if len(live) > _WITNESSES:
+                live = live[:_WITNESSES]
+                self._complete = False
+                if best == most:
+                    break
         if best:
             self._live, self._run = live, best
             self._characters = characters(bytes(self._sample[-best:]))
@@ -207,16 +217,14 @@ class Copies:
             done += width
         return lengths
 
-    def _following(self, ends: Places) -> set[str]:
+    def _following(self, ends: Places) -> str:
         """The characters that stand right after places of the text."""
-        found = set()
-        for size in range(1, 5):
-            inside = ends[ends <= self._text.size - size]
-            for row in np.unique(self._text.windows(inside, size), axis=0):
-                data = row.tobytes()
-                if _size(data[0]) == size:
-                    found.add(data.decode())
-        return found
+        ends = ends[ends < self._text.size]
+        four = self._text.windows(ends, 4)
+        if len(ends) > 1:
+            four = np.unique(four.view("<u4")).view(np.uint8).reshape(-1, 4)
+        found = {row[: _size(row[0])].decode() for row in map(bytes, four)}
+        return "".join(sorted(found))
 
 
 class Limit:
