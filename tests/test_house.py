@@ -29,6 +29,7 @@ ROWS = (
     ("concordance",),
     ("copies",),
     ("sampling",),
+    ("prompts",),
     ("products", "buffers", "workers"),
     ("window",),
     ("unrolled",),
@@ -47,7 +48,7 @@ ROWS = (
     ("dashboard",),
     ("signals",),
     ("commands", "commands.options"),
-    ("commands.novelty", "commands.sitting", "commands.train_options"),
+    ("commands.novelty", "commands.sitting", "commands.train_options", "commands.sample_options"),
     (
         "commands.benchmark",
         "commands.checkpoints",

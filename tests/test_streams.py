@@ -175,7 +175,7 @@ def test_what_fails_is_told_after_all_that_came_before_it():
 
 
 def test_a_worker_that_breaks_down_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(streams._Worker, "_draw", lambda _: 1 // 0)
+    monkeypatch.setattr(streams._Worker, "_draw", lambda *_: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         drawn(prepared("rnn"), [wanted(n) for n in range(20)], threads=2)
 

@@ -1,87 +1,50 @@
 """charrnn sample: a checkpoint to text."""
 
+import contextlib
+import itertools
 import os
+import re
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import TYPE_CHECKING, BinaryIO
 
 from charrnn import console
 from charrnn.commands import novelty
-from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet, option
-from charrnn.errors import UsageError
+from charrnn.commands import sample_options as options
+from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet
+from charrnn.errors import TextError, UsageError
 from charrnn.files import output_file
 from charrnn.settings import SamplingSettings
 from charrnn.signals import unwinding
 
-_TEXT, _CHARACTERS, _OUTPUT = "What it goes on from", "How characters are drawn", "Output"
-_COPIES = "Copies from the training text"
+if TYPE_CHECKING:
+    pass
 
 
 def sample(
-    checkpoint: Annotated[
-        str | None,
-        typer.Argument(help="A file, a run's directory or name (default: the run written last)."),
-    ] = None,
-    prompt: Annotated[str | None, option("--prompt", "A text to go on from.", _TEXT)] = None,
-    prompt_file: Annotated[
-        str | None, option("--prompt-file", "A file to go on from; - is stdin.", _TEXT)
-    ] = None,
-    unknown: Annotated[
-        str, option("--unknown", "Characters the model never saw: error or skip.", _TEXT)
-    ] = "error",
-    length: Annotated[int, option("--length", "New characters.", _CHARACTERS)] = 500,
-    temperature: Annotated[
-        float, option("--temperature", "0 takes the likeliest; below 1 is safer.", _CHARACTERS)
-    ] = 1.0,
-    top_k: Annotated[
-        int, option("--top-k", "Only the k likeliest characters; 0: all.", _CHARACTERS)
-    ] = 0,
-    top_p: Annotated[
-        float, option("--top-p", "Only the likeliest that make up this share.", _CHARACTERS)
-    ] = 1.0,
-    min_p: Annotated[
-        float, option("--min-p", "Only those with this share of the likeliest.", _CHARACTERS)
-    ] = 0.0,
-    stop: Annotated[
-        list[str] | None, option("--stop", "End before this text (repeatable).", _CHARACTERS)
-    ] = None,
-    seed: Annotated[
-        int | None, option("--seed", "Drawn, and told, if left out.", _CHARACTERS)
-    ] = None,
-    num_samples: Annotated[int, option("--num-samples", "Samples to write.", _OUTPUT)] = 1,
-    echo: Annotated[
-        bool | None,
-        typer.Option(
-            "--echo/--no-echo",
-            help="Show the prompt first (default: on a terminal).",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="A file to write to, whole or not at all.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    report_copies: Annotated[
-        bool,
-        option("--report-copies", "Tell what stands in it word for word.", _COPIES),
-    ] = False,
-    max_copy: Annotated[
-        int | None,
-        option("--max-copy", "Never copy more characters than this on end.", _COPIES),
-    ] = None,
-    corpus: Annotated[
-        list[Path] | None,
-        option("--corpus", "Where the corpus is, if it has moved (repeatable).", _COPIES),
-    ] = None,
+    checkpoint: options.Checkpoint = None,
+    prompt: options.Prompt = None,
+    prompt_file: options.PromptFile = None,
+    unknown: options.Unknown = "error",
+    length: options.Length = 500,
+    temperature: options.Temperature = 1.0,
+    top_k: options.TopK = 0,
+    top_p: options.TopP = 1.0,
+    min_p: options.MinP = 0.0,
+    stop: options.Stop = None,
+    seed: options.Seed = None,
+    max_copy: options.MaxCopy = None,
+    report_copies: options.ReportCopies = False,
+    corpus: options.Corpus = None,
+    num_samples: options.NumSamples = 1,
+    batch: options.Batch = None,
+    skip: options.Skip = 0,
+    threads: options.Threads = None,
+    separator: options.Separator = r"\n",
+    echo: options.Echo = None,
+    output: options.Output = None,
     checkpoint_dir: CheckpointDir = CHECKPOINTS,
     json: Json = False,
     quiet: Quiet = False,
@@ -93,27 +56,40 @@ def sample(
       charrnn sample
       charrnn sample hamlet-gru --temperature 0.8 --length 2000
       charrnn sample hamlet-gru --prompt "To be" --seed 7 --echo
-      charrnn sample hamlet-gru --num-samples 10 --stop $'\\n\\n' --json > samples.jsonl
+      charrnn sample hamlet-gru --num-samples 1000 --stop $'\\n\\n' --json > samples.jsonl
+      charrnn sample hamlet-gru --batch prompts.txt --length 80 > answers.txt
       fortune | charrnn sample hamlet-gru --prompt-file - | head -n 5
 
-    Temperature, --top-k, --top-p and --min-p apply in that order.
+    Temperature, --top-k, --top-p and --min-p apply in that order. Of several samples each
+    depends on its prompt and its seed alone, however many there are.
     """
     settings = SamplingSettings(
         length, temperature, top_k, top_p, min_p, tuple(map(_as_utf8, stop or ()))
     )
-    if num_samples < 1:
-        raise UsageError(f"--num-samples {num_samples}: must be at least 1")
+    for flag, value, least in (
+        ("--num-samples", num_samples, 1),
+        ("--skip", skip, 0),
+        ("--seed", seed or 0, 0),
+        ("--threads", 1 if threads is None else threads, 1),
+    ):
+        if value < least:
+            raise UsageError(f"{flag} {value}: must be at least {least}")
     if unknown not in ("error", "skip"):
         raise UsageError(f"--unknown {unknown}: must be error or skip")
-    if prompt is not None and prompt_file is not None:
-        raise UsageError("--prompt and --prompt-file: give one of them")
-    if seed is not None and seed < 0:
-        raise UsageError(f"--seed {seed}: must be at least 0")
+    given = {"--prompt": prompt, "--prompt-file": prompt_file, "--batch": batch}
+    if len([flag for flag, value in given.items() if value is not None]) > 1:
+        raise UsageError("--prompt, --prompt-file and --batch: give one of them")
     novelty.check(report_copies, max_copy, corpus)
+
+    from charrnn import machine
+
+    machine.one_thread_a_product()
+    threads = threads or machine.processors()
 
     from charrnn import runs
     from charrnn.checkpoints import read_checkpoint
-    from charrnn.sampling import Sampler
+    from charrnn.prompts import known_part, read_prompts
+    from charrnn.sampling import Request, Sampler
 
     path, (record, weights) = runs.open_found(checkpoint, checkpoint_dir, read_checkpoint)
     if checkpoint is None and not quiet:
@@ -128,57 +104,95 @@ def sample(
         prompt = _read_prompt(prompt_file)
     prompt = prompt or ""
     if unknown == "skip":
-        prompt = "".join(c for c in prompt if c in record.vocabulary)
+        prompt = known_part(prompt, record.vocabulary)
     sampler = Sampler(record.settings, record.vocabulary, weights)
-    state = sampler.read_prompt(prompt)
     if echo is None:
         echo = output is None and sys.stdout.isatty()
 
     index = None
     if report_copies or max_copy is not None:
         index = novelty.opened(path, record, corpus, max_copy, quiet)
-    watched = novelty.watching(index, max_copy, record.vocabulary)
+    watch = novelty.watching(index, max_copy, record.vocabulary)
 
-    def pieces() -> Iterator[str]:
-        for number in range(num_samples):
+    def drawn() -> Iterator[tuple[Request, Iterable[str]]]:
+        """Each request and the text drawn for it, in pieces."""
+        if batch is None and num_samples == 1 and not skip:
+            state = sampler.read_prompt(prompt)
+            own = watch and watch()
+            yield Request(prompt, seed), sampler.sample(state, settings, seed=seed, watch=own)
+            return
+        with contextlib.ExitStack() as stack:
+            requests: Iterable[Request]
+            if batch is None:
+                requests = (Request(prompt, seed, number) for number in range(num_samples))
+            else:
+                requests = read_prompts(
+                    stack.enter_context(_opened(batch)),
+                    batch,
+                    record.vocabulary,
+                    seed=seed,
+                    samples=num_samples,
+                    skip_unknown=unknown == "skip",
+                )
+            wanted = itertools.islice(requests, skip, None)
+            samples = sampler.sample_many(wanted, settings, threads=threads, watch=watch)
+            for sample in stack.enter_context(contextlib.closing(samples)):
+                yield sample.request, [sample.text]
+
+    def pieces() -> Generator[str, None, None]:
+        between = _unescaped(_as_utf8(separator))
+        for number, (request, characters) in enumerate(drawn()):
             copies = novelty.reading(index, report_copies)
-            watch = watched and watched()
-            drawn = sampler.sample(state, settings, seed=seed, number=number, watch=watch)
-            characters = novelty.followed(drawn, copies)
+            text = novelty.followed(characters, copies)
             if json:
                 yield console.json_line(
                     {
                         "run": path.absolute().parent.name,
                         "checkpoint": str(path),
                         "step": record.step,
-                        "seed": seed,
-                        "number": number,
-                        "prompt": prompt,
-                        "text": "".join(characters),
+                        "seed": request.seed,
+                        "number": request.number,
+                        **({} if request.id is None else {"id": request.id}),
+                        "prompt": request.prompt,
+                        "text": "".join(text),
                         **(novelty.to_json(copies.report()) if copies else {}),
                     }
                 )
                 continue
+            if number and between != "\n":
+                yield between
             if echo:
-                yield prompt
-            yield from characters
-            yield "\n"
+                yield request.prompt
+            yield from text
+            if between == "\n":  # at once, since whoever asked may wait for it
+                yield between
             if copies:
-                novelty.tell(number, copies.report())
+                novelty.tell(skip + number, copies.report())
+        if not json and between != "\n" and output is None and sys.stdout.isatty():
+            yield "\n"
 
-    if output is None:
-        for piece in pieces():
-            console.write(piece)
-        return
-    with unwinding(), output_file(output) as stream:
-        for piece in pieces():
-            # As console.use_utf8 has it: JSON may name a file whose name is no UTF-8.
-            stream.write(piece.encode("utf-8", "surrogateescape"))
+    with contextlib.closing(pieces()) as written:
+        if output is None:
+            for piece in written:
+                console.write(piece)
+            return
+        with unwinding(), output_file(output) as stream:
+            for piece in written:
+                # As console.use_utf8 has it: JSON may name a file whose name is no UTF-8.
+                stream.write(piece.encode("utf-8", "surrogateescape"))
 
 
 def _as_utf8(argument: str) -> str:
     """A word of the command line read as UTF-8, where the locale read it as something less."""
     return os.fsencode(argument).decode("utf-8", "surrogateescape")
+
+
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\"}
+
+
+def _unescaped(text: str) -> str:
+    """A text with its escapes resolved, since no shell passes on a NUL."""
+    return re.sub(r"\\([ntr0\\])", lambda found: _ESCAPES[found[1]], text)
 
 
 def _read_prompt(name: str) -> str:
@@ -189,4 +203,18 @@ def _read_prompt(name: str) -> str:
         text = decode(Path("stdin"), sys.stdin.buffer.read()).characters
     else:
         text = read_text(Path(name)).characters
-    return text.removesuffix("\n")
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+@contextlib.contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    """The file of --batch, or stdin."""
+    if name == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = open(name, "rb")
+    except OSError as error:
+        raise TextError(f"{name}: {error.strerror}", "--batch FILE: one prompt a line") from None
+    with stream:
+        yield stream
