@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from charrnn.cache import cache_directory
 from charrnn.checkpoints import ModelRecord
 from charrnn.errors import CharrnnError, TextError, UsageError
-from charrnn.files import make_directory, open_regular, write_file
+from charrnn.files import make_directory, open_regular, sha256, write_file
 from charrnn.heldout import changed, recorded_paths
 
 Bytes = NDArray[np.uint8]
@@ -197,7 +197,7 @@ def _proven(text: Original, count: int, known: str) -> int | None:
 
 def _sha256(path: Path) -> str:
     with contextlib.suppress(OSError), open_regular(path) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256(stream.read())
     return ""
 
 

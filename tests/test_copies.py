@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from charrnn import copies, original
 from charrnn.concordance import concordance
-from charrnn.copies import Copies
+from charrnn.copies import Copies, Limit
 from charrnn.original import Original
+from charrnn.tokenizer import Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +106,72 @@ def test_so_it_is_where_there_are_more_places_than_are_looked_at_at_once(
             patch.setattr(copies, limit, number)
         patch.setattr(original, "_FEW", number)
         check(sample, text, Copies(make(text, run=longest)), longest)
+
+
+def test_runs_go_on_from_file_to_file(make):
+    tracker = Copies(make("x" * 5 + "abcdefghijklm", "nopqrstuvwxyz\n"))
+    check_whole = "abcdefghijklmnopqrstuvwxyz"
+    for character in check_whole:
+        tracker.read(character)
+    report = tracker.report()
+    assert (report.text, report.share) == (check_whole, 1.0)
+    assert report.place.file.endswith("0.txt")
+    assert (report.place.line, report.place.character) == (1, 5)
+
+
+def test_characters_count_and_not_bytes(make):
+    """Nineteen of three bytes each are more than 20 bytes and fewer than 20 characters."""
+    text = "茶馆里的老板娘每天早上把当天的汤写在石板上送信的人"
+    tracker = Copies(make(text))
+    for character in text[:19]:
+        tracker.read(character)
+    assert tracker.report().characters == 0
+    tracker.read(text[19])
+    report = tracker.report()
+    assert (report.characters, report.text, report.share) == (20, text[:20], 1.0)
+
+
+def test_a_sample_of_nothing_has_copied_nothing(make):
+    assert Copies(make("abc")).report() == copies.Report(0.0, 0, "", None)
+
+
+def test_one_concordance_serves_many_samples_at_once(make, english):
+    index = make(english)
+    trackers = [Copies(index) for _ in range(50)]
+    for step in range(60):
+        for number, tracker in enumerate(trackers):
+            tracker.read(english[17 * number + step])
+    for number, tracker in enumerate(trackers):
+        assert tracker.report().text == english[17 * number : 17 * number + 60]
+
+
+def test_a_long_sample_is_not_kept(make, english):
+    tracker = Copies(make(english))
+    sample = (english[100:400] + "#") * 40
+    for character in sample:
+        tracker.read(character)
+        assert len(tracker._sample) < 1_500
+    assert tracker.report().characters == 300
+    assert tracker.report().share == pytest.approx(300 / 301)
+
+
+def test_a_sample_of_spaces_is_followed_at_a_few_places(make):
+    """The text has a hundred thousand."""
+    tracker = Copies(make(" " * 100_000))
+    for _ in range(200):
+        tracker.read(" ")
+        assert len(tracker._live) <= 1024
+        tracker.forbidden(20)
+    assert tracker.report().characters == 200
+
+
+def test_a_limit_speaks_of_ids_and_of_characters_that_are_known(make):
+    text = "the passage of twenty a" * 2 + "the passage of twenty é"
+    vocabulary = Vocabulary("".join(sorted(set(text) - {"é"})))
+    limit = Limit(make(text), 21, vocabulary)
+    for character in text[:21]:
+        assert limit.forbidden() == []
+        limit.read(vocabulary.characters.index(character))
+    assert limit.forbidden() == [vocabulary.characters.index(" ")]
+    limit.read(vocabulary.characters.index(" "))
+    assert limit.forbidden() == [vocabulary.characters.index("a")]
