@@ -4,7 +4,6 @@ import os
 import reprlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from charrnn.checkpoints import ModelRecord
 from charrnn.corpus import corpus_digest
@@ -30,28 +29,41 @@ def split_text(
             f"{checkpoint.absolute().parent.name}: nothing was held out for --split {split}",
             "--text FILE scores any text",
         )
-    paths = list(corpus) if corpus else _recorded_paths(checkpoint, record, split)
+    paths = list(corpus) if corpus else recorded_paths(checkpoint, record, split, _ANOTHER)
     texts = [_read(path) for path in paths]
     found = "".join(text.characters for text in texts)[start:end]
     if sha256(found.encode()) != part["sha256"]:
-        raise _changed(texts, part, record)
+        known = [part["file"]] if part["file"] is not None else record.corpus["files"]
+        known = {file["sha256"] for file in known}
+        raise changed([str(text.path) for text in texts if text.sha256 not in known], _ANOTHER)
     same = part["file"] is not None or corpus_digest(texts) == record.corpus["sha256"]
     return found, "" if same else "the corpus has changed since; this part of it has not"
 
 
-def _recorded_paths(checkpoint: Path, record: ModelRecord, split: str) -> list[Path]:
+_ANOTHER = "; or score another: --text FILE"
+"""What a score may be taken on instead."""
+
+
+def recorded_paths(
+    checkpoint: Path, record: ModelRecord, split: str, instead: str = ""
+) -> list[Path]:
+    """Where the run.json beside a checkpoint says that the files of a split are.
+
+    Raises TextError, whose hint ends with `instead`, where there is none or it names what
+    is no file.
+    """
     run = read_run(checkpoint.parent)
     if run is None:
         names = " ".join(file["name"] for file in record.corpus["files"])
         raise TextError(
             f"{checkpoint}: has no run.json beside it to say where its text is",
-            f"say where it is: --corpus {names}; or score another: --text FILE",
+            f"say where it is: --corpus {names}{instead}",
         )
     own = run.held_out_paths.get(split)
-    return [_recorded(path, checkpoint) for path in ([own] if own else run.paths)]
+    return [_recorded(path, checkpoint, instead) for path in ([own] if own else run.paths)]
 
 
-def _recorded(name: object, checkpoint: Path) -> Path:
+def _recorded(name: object, checkpoint: Path, instead: str) -> Path:
     """A path of run.json, which may be a stranger's: nothing but a file is opened."""
     try:
         path = Path(os.fsdecode(os.fsencode(str(name))))
@@ -60,7 +72,7 @@ def _recorded(name: object, checkpoint: Path) -> Path:
     except ValueError:
         raise TextError(
             f"{checkpoint.parent / RUN_FILE}: names {reprlib.repr(name)}, which is no file",
-            "say where its text is: --corpus FILE; or score another: --text FILE",
+            f"say where its text is: --corpus FILE{instead}",
         ) from None
     return path
 
@@ -71,18 +83,13 @@ def _read(path: Path) -> Text:
     except TextError as error:
         if path.exists():
             raise
-        raise TextError(
-            error.message, "if it has moved: --corpus FILE; to score another text: --text FILE"
-        ) from None
+        raise TextError(error.message, f"if it has moved: --corpus FILE{_ANOTHER}") from None
 
 
-def _changed(texts: Sequence[Text], part: dict[str, Any], record: ModelRecord) -> TextError:
-    known = {file["sha256"] for file in record.corpus["files"]}
-    if part["file"] is not None:
-        known = {part["file"]["sha256"]}
-    others = [str(text.path) for text in texts if text.sha256 not in known]
+def changed(files: Sequence[str], instead: str = "") -> TextError:
+    """The error that says that files are not those a checkpoint was trained on."""
     return TextError(
-        f"{', '.join(others) or 'the corpus'}: not the text this checkpoint was trained on "
+        f"{', '.join(files) or 'the corpus'}: not the text this checkpoint was trained on "
         "(its SHA-256 differs)",
-        "put the old text back, say where it is with --corpus, or score this one with --text",
+        f"put the old text back, or say where it is: --corpus FILE{instead}",
     )

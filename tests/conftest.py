@@ -17,6 +17,13 @@ ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "corpora" / "two-scripts.txt"
 COMMAND = Path(sys.executable).with_name("charrnn")
 
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is kept between runs is not kept in the user's home."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 Charrnn = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -3,25 +3,17 @@
 import contextlib
 import itertools
 import os
-import re
 import secrets
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
 
 from charrnn import console
+from charrnn.commands import novelty, sample_output, sample_prompts
 from charrnn.commands import sample_options as options
 from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet
-from charrnn.errors import TextError, UsageError
-from charrnn.files import failures_named, output_file
+from charrnn.errors import UsageError
+from charrnn.files import failures_named
 from charrnn.settings import SamplingSettings
-from charrnn.signals import unwinding
-
-if TYPE_CHECKING:
-    from charrnn.continuation import Text
-    from charrnn.sampling import Request
-    from charrnn.tokenizer import Vocabulary
 
 
 def sample(
@@ -36,6 +28,9 @@ def sample(
     min_p: options.MinP = 0.0,
     stop: options.Stop = None,
     seed: options.Seed = None,
+    max_copy: options.MaxCopy = None,
+    report_copies: options.ReportCopies = False,
+    corpus: options.Corpus = None,
     num_samples: options.NumSamples = 1,
     batch: options.Batch = None,
     skip: options.Skip = 0,
@@ -64,9 +59,8 @@ def sample(
     Temperature, --top-k, --top-p and --min-p apply in that order. Of several samples each
     depends on its prompt and its seed alone, however many there are.
     """
-    settings = SamplingSettings(
-        length, temperature, top_k, top_p, min_p, tuple(map(_as_utf8, stop or ()))
-    )
+    stops = tuple(map(sample_prompts.as_utf8, stop or ()))
+    settings = SamplingSettings(length, temperature, top_k, top_p, min_p, stops)
     for flag, value, least in (
         ("--num-samples", num_samples, 1),
         ("--skip", skip, 0),
@@ -75,13 +69,9 @@ def sample(
     ):
         if value < least:
             raise UsageError(f"{flag} {value}: must be at least {least}")
-    if unknown not in ("error", "skip"):
-        raise UsageError(f"--unknown {unknown}: must be error or skip")
-    given = {"--prompt": prompt, "--prompt-file": prompt_file, "--batch": batch}
-    if len([flag for flag, value in given.items() if value is not None]) > 1:
-        raise UsageError("--prompt, --prompt-file and --batch: give one of them")
-
     many = batch is not None or num_samples > 1 or skip > 0
+    sample_prompts.check(prompt, prompt_file, batch, unknown)
+    novelty.check(report_copies, max_copy, corpus)
     _check_states(save_state, load_state, output, many, seed)
 
     from charrnn import machine
@@ -93,7 +83,6 @@ def sample(
     from charrnn.bookmark import read_bookmark, write_bookmark
     from charrnn.checkpoints import read_checkpoint
     from charrnn.continuation import Place
-    from charrnn.prompts import known_part
     from charrnn.sampling import Request, Sampler
 
     path, (record, weights) = runs.open_found(checkpoint, checkpoint_dir, read_checkpoint)
@@ -105,120 +94,51 @@ def sample(
         seed = secrets.randbelow(2**31)
         if not quiet:
             console.notice(f"seed {seed}")
-    if prompt is not None:
-        prompt = _as_utf8(prompt)
-    elif prompt_file is not None:
-        prompt = _read_prompt(prompt_file)
-    prompt = prompt or ""
-    if unknown == "skip":
-        prompt = known_part(prompt, record.vocabulary)
+    prompt = sample_prompts.read(prompt, prompt_file, record.vocabulary, unknown)
+    index = None
+    if report_copies or max_copy is not None:
+        index = novelty.opened(path, record, corpus, max_copy, quiet)
+    watch = novelty.watching(index, max_copy, record.vocabulary)
     sampler = Sampler(record.settings, record.vocabulary, weights)
 
-    text: Text | None = None
-    drawn: Iterable[tuple[Request, Iterable[str]]]
-    if many:
-        assert seed is not None
-        requests = _requests(
-            batch, prompt, record.vocabulary, seed, num_samples, skip_unknown=unknown == "skip"
-        )
-        samples = sampler.sample_many(
-            itertools.islice(requests, skip, None), settings, threads=threads
-        )
-        drawn = ((sample.request, [sample.text]) for sample in samples)
-    else:
-        if begin is None:
-            assert seed is not None
-            begin = Place(sampler.read_prompt(prompt, threads=threads), seed)
-        else:
-            if seed is not None:
-                begin = begin._replace(seed=seed, number=0, drawn=0)
-            if prompt:
-                state = sampler.read_prompt(prompt, begin.state, threads=threads)
-                begin = begin._replace(state=state, tail="")
-        text = sampler.go_on(begin, settings)
-        drawn = [(Request(prompt, begin.seed, begin.number), text)]
-
-    facts = {"run": path.absolute().parent.name, "checkpoint": str(path), "step": record.step}
-    between = _unescaped(_as_utf8(separator))
-    if json:
-        pieces = _as_json(drawn, facts)
-    else:
-        shown = output is None and sys.stdout.isatty()
-        pieces = _raw(drawn, between, echo=shown if echo is None else echo, shown=shown)
-    try:
-        _write(pieces, output)
-    finally:
+    with contextlib.ExitStack() as stack:
+        text = None
+        drawn: sample_output.Drawn
         if many:
-            samples.close()
+            assert seed is not None
+            requests = sample_prompts.requests(
+                batch, prompt, record.vocabulary, unknown, seed=seed, num_samples=num_samples
+            )
+            wanted = itertools.islice(requests, skip, None)
+            samples = sampler.sample_many(wanted, settings, threads=threads, watch=watch)
+            stack.callback(samples.close)
+            drawn = ((sample.request, [sample.text]) for sample in samples)
+        else:
+            if begin is None:
+                assert seed is not None
+                begin = Place(sampler.read_prompt(prompt, threads=threads), seed)
+            else:
+                if seed is not None:
+                    begin = begin._replace(seed=seed, number=0, drawn=0)
+                if prompt:
+                    state = sampler.read_prompt(prompt, begin.state, threads=threads)
+                    begin = begin._replace(state=state, tail="")
+            text = sampler.go_on(begin, settings, watch and watch())
+            drawn = [(Request(prompt, begin.seed, begin.number), text)]
+
+        told = index if report_copies else None
+        shown = output is None and sys.stdout.isatty()
+        if json:
+            run = path.absolute().parent.name
+            facts = {"run": run, "checkpoint": str(path), "step": record.step}
+            pieces = sample_output.as_json(drawn, facts, told)
+        else:
+            echo = shown if echo is None else echo
+            between = sample_prompts.as_utf8(separator)
+            pieces = sample_output.raw(drawn, between, told, echo=echo, shown=shown)
+        sample_output.write(pieces, output)
     if save_state is not None and text is not None:
         write_bookmark(save_state, text.place(), record, name)
-
-
-def _requests(
-    batch: str | None,
-    prompt: str,
-    vocabulary: "Vocabulary",
-    seed: int,
-    num_samples: int,
-    *,
-    skip_unknown: bool,
-) -> Iterator["Request"]:
-    """What is asked for, by the lines of --batch or by number."""
-    from charrnn.prompts import read_prompts
-    from charrnn.sampling import Request
-
-    if batch is None:
-        yield from (Request(prompt, seed, number) for number in range(num_samples))
-        return
-    with _opened(batch) as stream:
-        yield from read_prompts(
-            stream, batch, vocabulary, seed=seed, samples=num_samples, skip_unknown=skip_unknown
-        )
-
-
-def _as_json(
-    drawn: Iterable[tuple["Request", Iterable[str]]], facts: dict[str, Any]
-) -> Iterator[str]:
-    for request, text in drawn:
-        yield console.json_line(
-            {
-                **facts,
-                "seed": request.seed,
-                "number": request.number,
-                **({} if request.id is None else {"id": request.id}),
-                "prompt": request.prompt,
-                "text": "".join(text),
-            }
-        )
-
-
-def _raw(
-    drawn: Iterable[tuple["Request", Iterable[str]]], between: str, *, echo: bool, shown: bool
-) -> Iterator[str]:
-    """Texts as they are; `shown` on a terminal, where nothing should follow on their last line."""
-    for number, (request, text) in enumerate(drawn):
-        if number and between != "\n":
-            yield between
-        if echo:
-            yield request.prompt
-        yield from text
-        if between == "\n":  # at once, since whoever asked may wait for it
-            yield between
-    if shown and between != "\n":
-        yield "\n"
-
-
-def _write(pieces: Iterable[str], output: Path | None) -> None:
-    """Write to stdout as it comes, or to a file that is whole at the end."""
-    if output is None:
-        for piece in pieces:
-            console.write(piece)
-        console.flush()
-        return
-    with unwinding(), output_file(output) as stream:
-        for piece in pieces:
-            # As console.use_utf8 has it: JSON may name a file whose name is no UTF-8.
-            stream.write(piece.encode("utf-8", "surrogateescape"))
 
 
 def _check_states(
@@ -243,41 +163,3 @@ def _check_states(
         raise UsageError(f"--seed {seed}: too large for --save-state", "give one below 2**63")
     with failures_named(save_state):  # before an hour of drawing, not after
         Path(os.path.realpath(save_state)).parent.stat()
-
-
-def _as_utf8(argument: str) -> str:
-    """A word of the command line read as UTF-8, where the locale read it as something less."""
-    return os.fsencode(argument).decode("utf-8", "surrogateescape")
-
-
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\"}
-
-
-def _unescaped(text: str) -> str:
-    """A text with its escapes resolved, since no shell passes on a NUL."""
-    return re.sub(r"\\([ntr0\\])", lambda found: _ESCAPES[found[1]], text)
-
-
-def _read_prompt(name: str) -> str:
-    """The text of --prompt-file, without the line end that ends it."""
-    from charrnn.texts import decode, read_text
-
-    if name == "-":
-        text = decode(Path("stdin"), sys.stdin.buffer.read()).characters
-    else:
-        text = read_text(Path(name)).characters
-    return text.removesuffix("\n").removesuffix("\r")
-
-
-@contextlib.contextmanager
-def _opened(name: str) -> Iterator[BinaryIO]:
-    """The file of --batch, or stdin."""
-    if name == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        stream = open(name, "rb")
-    except OSError as error:
-        raise TextError(f"{name}: {error.strerror}", "--batch FILE: one prompt a line") from None
-    with stream:
-        yield stream

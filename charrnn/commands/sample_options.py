@@ -7,9 +7,10 @@ import typer
 
 from charrnn.commands.options import option
 
-_TEXT, _CHARACTERS, _MANY, _OUTPUT = (
+_TEXT, _CHARACTERS, _COPIES, _MANY, _OUTPUT = (
     "What it goes on from",
     "How characters are drawn",
+    "Copies from the training text",
     "Many samples",
     "Output",
 )
@@ -44,6 +45,17 @@ Stop = Annotated[
     list[str] | None, option("--stop", "End before this text (repeatable).", _CHARACTERS)
 ]
 Seed = Annotated[int | None, option("--seed", "Drawn, and told, if left out.", _CHARACTERS)]
+
+MaxCopy = Annotated[
+    int | None, option("--max-copy", "Never copy more characters on end than this.", _COPIES)
+]
+ReportCopies = Annotated[
+    bool, option("--report-copies", "Tell how much of each sample is copied.", _COPIES)
+]
+Corpus = Annotated[
+    list[Path] | None,
+    option("--corpus", "Where the corpus is, if it has moved (repeatable).", _COPIES),
+]
 
 NumSamples = Annotated[int, option("--num-samples", "Samples (of each prompt).", _MANY)]
 Batch = Annotated[

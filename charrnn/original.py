@@ -1,0 +1,249 @@
+"""The training part of a corpus as bytes where they lie, and the proof that it is the same.
+
+Files are mapped, not read: a text of 100 MB costs no memory of one's own. What was proven
+once is remembered in the cache by what the system says of the files (device, inode, size,
+times), so that a text that nobody has touched is not read again.
+"""
+
+import contextlib
+import hashlib
+import json
+import mmap
+import os
+import re
+import stat
+import time
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.cache import cache_directory
+from charrnn.checkpoints import ModelRecord
+from charrnn.errors import CharrnnError, TextError, UsageError
+from charrnn.files import make_directory, open_regular, sha256, write_file
+from charrnn.heldout import changed, recorded_paths
+
+Bytes = NDArray[np.uint8]
+
+_MARK = b"\xef\xbb\xbf"
+_MAPPED = 2**20  # bytes; a smaller file is read
+_MOST_MAPPED = 64  # each holds a file open
+_CHUNK = 2**22  # bytes
+_FEW = 16  # windows
+_DIGITS = re.compile("[0-9a-f]{64}")
+_SETTLED = 2 * 10**9  # ns after which another change cannot bear the same time
+
+
+class Place(NamedTuple):
+    """Where something stands in the files."""
+
+    file: str
+    line: int
+    """from 1"""
+    character: int
+    """from 0, in the file; a byte-order mark is none"""
+
+
+class Original:
+    """Files one after the other, as N bytes of UTF-8; byte-order marks are left out."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Raises TextError for a file that cannot be read."""
+        self.paths = list(paths)
+        self.sha256 = ""
+        """of the bytes, once they are proven"""
+        least = max(_MAPPED, sum(map(_size, paths)) // _MOST_MAPPED)
+        self.facts: list[list[int]] = []
+        """by file, what the system says of it"""
+        self._files = [0]  # where each begins, and the end of the last
+        self._raw: list[tuple[bytes | mmap.mmap, int]] = []  # and where the text in it begins
+        read: list[bytes] = []  # files that are not mapped make one piece
+        for path in paths:
+            data, facts = _open(path, least)
+            first = len(_MARK) * (data[: len(_MARK)] == _MARK)
+            self.facts.append(facts)
+            self._files.append(self._files[-1] + len(data) - first)
+            if isinstance(data, bytes):
+                read.append(data[first:])
+            else:
+                self._raw += [(b"".join(read), 0), (data, first)]
+                read = []
+        self._raw = [piece for piece in (*self._raw, (b"".join(read), 0)) if piece[0]]
+        self._arrays: list[Bytes] = [np.frombuffer(d, np.uint8)[first:] for d, first in self._raw]
+        self._starts = [0, *accumulate(len(array) for array in self._arrays)]
+        self.size = self._starts[-1]
+        """N"""
+
+    def end_at(self, size: int) -> None:
+        """Leave out what stands after the first `size` bytes."""
+        self.size = min(self.size, size)
+
+    def slice(self, start: int, end: int) -> bytes:
+        """The bytes from `start` to before `end`, as far as there are any."""
+        end = min(end, self.size)
+        if len(self._raw) == 1:
+            data, first = self._raw[0]
+            return data[first + start : first + end] if start < end else b""
+        found = b""
+        while start < end:
+            piece = bisect_right(self._starts, start) - 1
+            data, first = self._raw[piece]
+            until = min(end, self._starts[piece + 1])
+            found += data[first + start - self._starts[piece] : first + until - self._starts[piece]]
+            start = until
+        return found
+
+    def windows(self, starts: NDArray[np.int64], width: int) -> Bytes:
+        """The `width` bytes from each of M `starts` (M,) on, (M, width).
+
+        Before the text and after its last file there is anything.
+        """
+        if len(self._arrays) == 1:
+            array = self._arrays[0]
+            last = len(array) - width
+            if len(starts) > _FEW and starts.min() >= 0 and starts.max() <= last:
+                # One item of so many bytes from every byte on: copied whole, which is fastest.
+                items: NDArray[Any] = np.ndarray(last + 1, f"V{width}", array, strides=(1,))
+                return items[starts].view(np.uint8).reshape(-1, width)
+            return array.take(starts[:, None] + np.arange(width), mode="clip")
+        places = starts[:, None] + np.arange(width)
+        places = places.clip(0, self._starts[-1] - 1)
+        found = np.empty(places.shape, np.uint8)
+        pieces = np.searchsorted(self._starts, places, side="right") - 1
+        for piece in np.unique(pieces):
+            here = pieces == piece
+            found[here] = self._arrays[piece][places[here] - self._starts[piece]]
+        return found
+
+    def chunks(self) -> Iterator[bytes]:
+        """All bytes in order, some megabytes at a time."""
+        for start in range(0, self.size, _CHUNK):
+            yield self.slice(start, start + _CHUNK)
+
+    def place(self, offset: int) -> Place:
+        """The file, the line and the character that the byte at `offset` belongs to."""
+        number = bisect_right(self._files, offset) - 1
+        begin, line, character = self._files[number], 1, 0
+        for start in range(begin, offset, _CHUNK):
+            data = self.slice(start, min(start + _CHUNK, offset))
+            line += data.count(b"\n")
+            character += characters(data)
+        return Place(str(self.paths[number]), line, character)
+
+    def forget(self) -> None:
+        """Give back the memory of pages that were only looked at."""
+        for data, _ in self._raw:
+            if isinstance(data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                data.madvise(mmap.MADV_DONTNEED)
+
+
+def characters(data: bytes) -> int:
+    """How many characters begin in a stretch of UTF-8."""
+    return int(np.count_nonzero(_begins(data)))
+
+
+def _begins(data: bytes) -> NDArray[np.bool_]:
+    begins: NDArray[np.bool_] = np.frombuffer(data, np.uint8) & 0xC0 != 0x80
+    return begins
+
+
+def training_text(
+    checkpoint: Path, record: ModelRecord, corpus: Sequence[Path] | None = None
+) -> Original:
+    """The text that a checkpoint was trained on, without what was held out of it.
+
+    `corpus` says where its files are; left out, the run.json beside the checkpoint does.
+    Raises TextError where the text is gone or has changed, UsageError where there is none.
+    """
+    part = record.corpus["splits"]["train"]
+    count, known = int(part["end"]), str(part["sha256"])
+    if not count:
+        raise UsageError(f"{checkpoint}: was trained on no text")
+    paths = list(corpus) if corpus else recorded_paths(checkpoint, record, "train")
+    text = Original(paths)
+    size = _recall(known, text.facts)
+    if size is None:
+        size = _proven(text, count, known)
+        if size is None:
+            hashes = {file["sha256"] for file in record.corpus["files"]}
+            raise changed([str(path) for path in paths if _sha256(path) not in hashes])
+        _remember(known, text.facts, size)
+    text.end_at(size)
+    text.sha256 = known
+    return text
+
+
+def _proven(text: Original, count: int, known: str) -> int | None:
+    """The bytes of the first `count` characters, or None if their SHA-256 is another."""
+    digest, size = hashlib.sha256(), 0
+    for data in text.chunks():
+        begins = _begins(data)
+        there = int(np.count_nonzero(begins))
+        if there > count:
+            data = data[: int(np.flatnonzero(begins)[count])]
+        digest.update(data)
+        size += len(data)
+        count -= there
+        if count < 0:
+            break
+    text.forget()
+    return size if digest.hexdigest() == known else None
+
+
+def _sha256(path: Path) -> str:
+    with contextlib.suppress(OSError), open_regular(path) as stream:
+        return sha256(stream.read())
+    return ""
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        return path.stat().st_size
+    return 0
+
+
+def _open(path: Path, least: int) -> tuple[bytes | mmap.mmap, list[int]]:
+    """A file's bytes, mapped from `least` on, and what tells that it is the same file."""
+    try:
+        with open(path, "rb") as stream:
+            found = os.fstat(stream.fileno())
+            if stat.S_ISREG(found.st_mode) and found.st_size >= least:
+                data: bytes | mmap.mmap = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            else:
+                data = stream.read()
+    except OSError as error:
+        raise TextError(
+            f"{path}: {(error.strerror or str(error)).lower()}",
+            "say where the text is that it was trained on: --corpus FILE",
+        ) from None
+    facts = [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    return data, facts
+
+
+def _recall(known: str, facts: list[list[int]]) -> int | None:
+    """The bytes of a training part that was proven in these very files."""
+    cache = cache_directory()
+    if cache is None or not _DIGITS.fullmatch(known):  # a checkpoint may be a stranger's
+        return None
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        seen: dict[str, Any] = json.loads((cache / f"{known}.json").read_bytes())
+        if seen["files"] == facts and 0 < seen["bytes"] <= sum(each[2] for each in facts):
+            return int(seen["bytes"])
+    return None
+
+
+def _remember(known: str, facts: list[list[int]], size: int) -> None:
+    """Spare the next process the proof, where it would take time."""
+    cache = cache_directory()
+    if cache is None or size < _MAPPED or not all(each[2] for each in facts):
+        return
+    if time.time_ns() - max(max(each[3:]) for each in facts) < _SETTLED:
+        return
+    with contextlib.suppress(CharrnnError):
+        make_directory(cache)
+        write_file(cache / f"{known}.json", json.dumps({"files": facts, "bytes": size}).encode())

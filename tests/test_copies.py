@@ -1,0 +1,177 @@
+"""What a sample has copied: exactly what brute force finds, whatever the texts."""
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from charrnn import copies, original
+from charrnn.concordance import concordance
+from charrnn.copies import Copies, Limit
+from charrnn.original import Original
+from charrnn.tokenizer import Vocabulary
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory):
+    """A concordance of texts, a file each."""
+    directory = tmp_path_factory.mktemp("texts")
+
+    def made(*texts, run=20):
+        paths = []
+        for number, text in enumerate(texts):
+            paths.append(directory / f"{number}.txt")
+            paths[-1].write_text(text, encoding="utf-8", newline="")
+        return concordance(Original(paths), run)
+
+    return made
+
+
+def runs(sample, text):
+    """By character of a sample, the longest run that ends with it."""
+    found, start = [], 0
+    for end in range(1, len(sample) + 1):
+        while sample[start:end] not in text:
+            start += 1
+        found.append(end - start)
+    return found
+
+
+def brute(sample, text, least=20):
+    """The share and the longest run of a sample."""
+    copied = [False] * len(sample)
+    longest = 0
+    for end, run in enumerate(runs(sample, text), 1):
+        if run >= least:
+            copied[end - run : end] = [True] * run
+            longest = max(longest, run)
+    return (sum(copied) / len(sample) if sample else 0.0), longest
+
+
+def check(sample, text, tracker, longest):
+    """Read a sample and hold all that is said of it to brute force."""
+    for end in range(len(sample)):
+        before = sample[:end]
+        wanted = {c for c in set(text) if len(before) >= longest and before[-longest:] + c in text}
+        assert set(tracker.forbidden(longest)) == wanted
+        tracker.read(sample[end])
+    report = tracker.report()
+    share, characters = brute(sample, text)
+    assert report.characters == characters
+    assert report.share == pytest.approx(share)
+    if characters:
+        assert len(report.text) == characters
+        assert report.text in sample
+        place = report.place
+        assert text[place.character :].startswith(report.text)
+        assert place.line == 1 + text[: place.character].count("\n")
+    else:
+        assert report.place is None
+
+
+ALPHABETS = ("ab", "a", "é茶a", "\0a", "😀😁")
+
+
+@st.composite
+def pairs(draw):
+    """A text, and a sample put together from pieces of it and others."""
+    alphabet = draw(st.sampled_from(ALPHABETS))
+    words = st.text(alphabet, min_size=1, max_size=12)
+    text = draw(words) * draw(st.integers(1, 8)) + draw(st.text(alphabet, max_size=120))
+    text += draw(words) * draw(st.integers(0, 8))
+    sample = ""
+    for _ in range(draw(st.integers(1, 5))):
+        start = draw(st.integers(0, len(text)))
+        sample += text[start : start + draw(st.integers(0, 60))]
+        sample += draw(st.text(alphabet + "x", max_size=3))
+    return text, sample
+
+
+@settings(deadline=None, max_examples=300)
+@given(pairs(), st.sampled_from([8, 9, 13, 19, 20, 21, 30]))
+@example(("a" * 100, "a" * 150), 20)
+@example(("é" * 60, "é" * 20 + "a" + "é" * 40), 20)
+def test_all_is_as_brute_force_finds_it(make, pair, longest):
+    text, sample = pair
+    check(sample, text, Copies(make(text, run=longest)), longest)
+
+
+@settings(deadline=None, max_examples=200)
+@given(pairs(), st.sampled_from([8, 13, 20, 30]), st.integers(1, 3))
+def test_so_it_is_where_there_are_more_places_than_are_looked_at_at_once(
+    make, pair, longest, number
+):
+    text, sample = pair
+    with pytest.MonkeyPatch.context() as patch:
+        for limit in "_WITNESSES", "_AT_ONCE", "_FEW", "_BLOCK", "_COSTLY", "_REMEMBERED":
+            patch.setattr(copies, limit, number)
+        patch.setattr(original, "_FEW", number)
+        check(sample, text, Copies(make(text, run=longest)), longest)
+
+
+def test_runs_go_on_from_file_to_file(make):
+    tracker = Copies(make("x" * 5 + "abcdefghijklm", "nopqrstuvwxyz\n"))
+    check_whole = "abcdefghijklmnopqrstuvwxyz"
+    for character in check_whole:
+        tracker.read(character)
+    report = tracker.report()
+    assert (report.text, report.share) == (check_whole, 1.0)
+    assert report.place.file.endswith("0.txt")
+    assert (report.place.line, report.place.character) == (1, 5)
+
+
+def test_characters_count_and_not_bytes(make):
+    """Nineteen of three bytes each are more than 20 bytes and fewer than 20 characters."""
+    text = "茶馆里的老板娘每天早上把当天的汤写在石板上送信的人"
+    tracker = Copies(make(text))
+    for character in text[:19]:
+        tracker.read(character)
+    assert tracker.report().characters == 0
+    tracker.read(text[19])
+    report = tracker.report()
+    assert (report.characters, report.text, report.share) == (20, text[:20], 1.0)
+
+
+def test_a_sample_of_nothing_has_copied_nothing(make):
+    assert Copies(make("abc")).report() == copies.Report(0.0, 0, "", None)
+
+
+def test_one_concordance_serves_many_samples_at_once(make, english):
+    index = make(english)
+    trackers = [Copies(index) for _ in range(50)]
+    for step in range(60):
+        for number, tracker in enumerate(trackers):
+            tracker.read(english[17 * number + step])
+    for number, tracker in enumerate(trackers):
+        assert tracker.report().text == english[17 * number : 17 * number + 60]
+
+
+def test_a_long_sample_is_not_kept(make, english):
+    tracker = Copies(make(english))
+    sample = (english[100:400] + "#") * 40
+    for character in sample:
+        tracker.read(character)
+        assert len(tracker._sample) < 1_500
+    assert tracker.report().characters == 300
+    assert tracker.report().share == pytest.approx(300 / 301)
+
+
+def test_a_sample_of_spaces_is_followed_at_a_few_places(make):
+    """The text has a hundred thousand."""
+    tracker = Copies(make(" " * 100_000))
+    for _ in range(200):
+        tracker.read(" ")
+        assert len(tracker._live) <= 1024
+        tracker.forbidden(20)
+    assert tracker.report().characters == 200
+
+
+def test_a_limit_speaks_of_ids_and_of_characters_that_are_known(make):
+    text = "the passage of twenty a" * 2 + "the passage of twenty é"
+    vocabulary = Vocabulary("".join(sorted(set(text) - {"é"})))
+    limit = Limit(make(text), 21, vocabulary)
+    for character in text[:21]:
+        assert limit.forbidden() == []
+        limit.read(vocabulary.characters.index(character))
+    assert limit.forbidden() == [vocabulary.characters.index(" ")]
+    limit.read(vocabulary.characters.index(" "))
+    assert limit.forbidden() == [vocabulary.characters.index("a")]
