@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn import distribution
 from charrnn.cells import State, states
-from charrnn.errors import CheckpointError, UnknownCharacterError
+from charrnn.continuation import Place, Text, no_probabilities, no_warnings
+from charrnn.errors import UnknownCharacterError
 from charrnn.seeds import derive
 from charrnn.settings import ModelSettings, SamplingSettings
 from charrnn.stream import Prepared, Stream
@@ -62,7 +62,7 @@ class Sampler:
             [weights.get(f"recurrent.{kind}_l{layer}", none) for layer in range(settings.layers)]
             for kind in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
         )
-        with _no_warnings():
+        with no_warnings():
             self._prepared = Prepared(
                 settings,
                 weights["embedding.weight"],
@@ -90,21 +90,29 @@ class Sampler:
         stream.load(state)
         return stream
 
-    def read_prompt(self, prompt: str) -> list[State]:
-        """The state after a prompt; without one, as if after a newline.
+    def read_prompt(
+        self, prompt: str, state: list[State] | None = None, *, threads: int = 1
+    ) -> list[State]:
+        """The state after a prompt, read on top of `state`; without either, as if after a newline.
 
         Raises UnknownCharacterError for a character the vocabulary lacks.
         """
-        return self._read(self._ids(prompt), self.start())
+        if state is not None and not prompt:
+            return state
+        return self._read(
+            self._ids(prompt), self.start() if state is None else state, threads=threads
+        )
 
     def _ids(self, prompt: str) -> NDArray[np.integer[Any]]:
         """What is read for a prompt, one id or more; raises UnknownCharacterError."""
         check_prompt(prompt, self.vocabulary)
         return self.vocabulary.encode(prompt or self.vocabulary.characters[self.vocabulary.start])
 
-    def _read(self, ids: NDArray[np.integer[Any]], state: list[State]) -> list[State]:
-        with _no_warnings():
-            return read_long(self._prepared, ids, state)
+    def _read(
+        self, ids: NDArray[np.integer[Any]], state: list[State], *, threads: int = 1
+    ) -> list[State]:
+        with no_warnings():
+            return read_long(self._prepared, ids, state, threads=threads)
 
     def sample(
         self,
@@ -114,14 +122,16 @@ class Sampler:
         seed: int,
         number: int = 0,
         watch: Watch | None = None,
-    ) -> Iterator[str]:
-        """New characters after `state`, in pieces as soon as they are certain.
+    ) -> Text:
+        """New characters after `state`.
 
-        Sample `number` of a seed is the same however many are drawn. `watch`, if given,
-        looks at it as it is drawn. Raises CheckpointError where the model's weights give no
-        probabilities.
+        Sample `number` of a seed is the same however many are drawn.
         """
-        return before_stop(self._characters(state, settings, seed, number, watch), settings.stop)
+        return self.go_on(Place(state, seed, number), settings, watch)
+
+    def go_on(self, place: Place, settings: SamplingSettings, watch: Watch | None = None) -> Text:
+        """New characters after a place: in any number of parts those that one text would have."""
+        return Text(self._stream_from(place.state), self.vocabulary, place, settings, watch)
 
     def sample_many(
         self,
@@ -173,64 +183,6 @@ class Sampler:
             start,
             watch,
         )
-
-    def _characters(
-        self,
-        state: list[State],
-        settings: SamplingSettings,
-        seed: int,
-        number: int,
-        watch: Watch | None,
-    ) -> Iterator[str]:
-        draws = distribution.uniforms(derive(seed, "sample", number))
-        stream = self._stream_from(state)
-        drawn = distribution.drawer(len(self.vocabulary), settings)
-        characters = self.vocabulary.characters
-        character: int | None = None
-        for _ in range(settings.length):
-            with _no_warnings():
-                if character is not None:
-                    stream.read(character)
-                forbidden = watch.forbidden() if watch else ()
-                character = drawn(stream.logits(), next(draws), forbidden)
-            if character < 0:
-                raise no_probabilities()
-            if watch:
-                watch.read(character)
-            yield characters[character]
-
-
-def no_probabilities() -> CheckpointError:
-    """The error that says that a model's weights are no use: training went astray."""
-    return CheckpointError(
-        "the model's weights give no probabilities (not a number)",
-        "use an earlier checkpoint, or train again with a lower --learning-rate",
-    )
-
-
-def _no_warnings() -> np.errstate:
-    """Let numbers overflow in silence: the logits, where all of it ends, are looked at."""
-    return np.errstate(over="ignore", invalid="ignore")
-
-
-def before_stop(characters: Iterator[str], stops: tuple[str, ...]) -> Iterator[str]:
-    """The characters before the first of the stop texts."""
-    if not stops:
-        yield from characters
-        return
-    held = ""
-    for character in characters:
-        held += character
-        if any(stop in held for stop in stops):
-            yield held[: min(held.find(stop) for stop in stops if stop in held)]
-            return
-        # Hold back the longest end that may turn out to begin a stop text.
-        sizes = range(min(len(held), max(map(len, stops)) - 1), 0, -1)
-        kept = next((n for n in sizes if any(s.startswith(held[-n:]) for s in stops)), 0)
-        if len(held) > kept:
-            yield held[: len(held) - kept]
-            held = held[len(held) - kept :]
-    yield held
 
 
 def check_prompt(prompt: str, vocabulary: Vocabulary) -> None:

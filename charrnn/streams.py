@@ -18,10 +18,7 @@ from numpy.typing import NDArray
 from charrnn.cells import State
 from charrnn.distribution import allowed, draw_each, uniforms
 from charrnn.settings import SamplingSettings
-from charrnn.stream import Columns, Prepared
-
-UNIT = 16
-"""Columns come in multiples of so many: NumPy then computes each as if it stood alone."""
+from charrnn.stream import UNIT, Columns, Prepared
 
 MOST = 64
 """Columns of one worker, beyond which a product hardly gets faster."""
