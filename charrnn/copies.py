@@ -101,8 +101,9 @@ class Copies:
         passage = self._last(longest)
         key = (longest, passage)
         remembered = self._concordance.following
-        if key in remembered:
-            return remembered[key]
+        known = remembered.get(key)
+        if known is not None:
+            return known
         seen, found = 0, [self._live[:0]]
         for ends in self._candidates():
             seen += len(ends)

@@ -59,7 +59,7 @@ def right(text, run=20):
 
 @settings(deadline=None, max_examples=200)
 @given(
-    st.text("ab茶", max_size=300).map(lambda t: t + t[:40]),
+    st.text("a\0茶", max_size=300).map(lambda t: t + t[:40]),
     st.sampled_from([8, 12, 20]),
     st.integers(1, 9),
     st.data(),
@@ -73,7 +73,10 @@ def test_it_finds_every_kept_place_of_a_passage(tmp_path_factory, text, run, hea
         index = concordance(Original([path]), run)
     kept = range(0, max(0, len(whole) - index.gram + 1), index.stride)
     start = data.draw(st.integers(0, len(whole)))
-    passages = [whole[start : start + run], data.draw(st.text("ab茶", max_size=run)).encode()[:run]]
+    passages = [
+        whole[start : start + run],
+        data.draw(st.text("a\0茶", max_size=run)).encode()[:run],
+    ]
     for passage in passages:
         if len(passage) < index.gram:
             continue
@@ -81,7 +84,19 @@ def test_it_finds_every_kept_place_of_a_passage(tmp_path_factory, text, run, hea
         found = index.find(short)
         assert sorted(index.places(*found)) == [p for p in kept if whole.startswith(short, p)]
         longer = index.places(*index.narrow(passage, *found)) if found[1] else []
-        assert sorted(longer) == [p for p in kept if whole.startswith(passage, p)]
+        inside = [p for p in longer if p + len(passage) <= len(whole)]
+        assert sorted(inside) == [p for p in kept if whole.startswith(passage, p)]
+
+
+def test_the_end_of_a_text_is_taken_for_zeros_and_hides_none(tmp_path):
+    """As the places are sorted; otherwise the bisection would go astray."""
+    path = tmp_path / "text.txt"
+    passage = b"thirteen long" + b"\0" * 7
+    path.write_bytes(passage + b"\0" * 4 + passage[:13])
+    index = concordance(Original([path]))
+    found = index.find(passage[:13])
+    assert index.places(*found).tolist() == [0, 24]
+    assert 0 in index.places(*index.narrow(passage, *found))
 
 
 @pytest.mark.parametrize(("longest", "run"), [(8, 8), (19, 19), (20, 20), (50, 20), (None, 20)])

@@ -68,7 +68,7 @@ def check(sample, text, tracker, longest):
         assert report.place is None
 
 
-ALPHABETS = ("ab", "a", "é茶a", "\0a", "😀😁")
+ALPHABETS = ("ab", "a", "é茶a", "\0a", "😀😁", "éũ", "茶笶a")
 
 
 @st.composite

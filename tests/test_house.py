@@ -52,11 +52,6 @@ ROWS = (
     ("dashboard",),
     ("signals",),
     ("commands", "commands.options"),
-    ("original", "stream"),
-    ("order", "streams", "stretches"),
-    ("concordance", "continuation"),
-    ("copies",),
-    ("sampling", "bookmark"),
     (
         "commands.novelty",
         "commands.sitting",
