@@ -186,6 +186,11 @@ def _record(path: Path, header: Header) -> ModelRecord:
             f"{path}: is a resume file: training's state, without the model",
             f"use {path.name.removesuffix(RESUME_SUFFIX)}.safetensors beside it",
         )
+    if "sample" in metadata:
+        raise FormatError(
+            f"{path}: is the state of a sample, without the model",
+            f"charrnn sample --load-state {path} goes on from it",
+        )
     try:
         record = ModelRecord(
             from_json(ModelSettings, metadata["model"]),

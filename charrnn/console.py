@@ -61,10 +61,15 @@ def write(text: str) -> None:
     _put(harmless(text) if sys.stdout.isatty() else text)
 
 
-def _put(text: str) -> None:
+def flush() -> None:
+    """See that all that was written to stdout is out; raises as `write`."""
+    _put("", flush=True)
+
+
+def _put(text: str, *, flush: bool = False) -> None:
     try:
         sys.stdout.write(text)
-        if sys.stdout.isatty() or "\n" in text:
+        if flush or sys.stdout.isatty() or "\n" in text:
             sys.stdout.flush()
     except BrokenPipeError:
         raise PipeClosed from None

@@ -80,9 +80,13 @@ def min_p(p: Probabilities, share: float) -> Probabilities:
     return _to_one(np.where(p >= share * p.max(axis=0), p, 0.0))
 
 
-def uniforms(seed: int) -> Iterator[float]:
-    """Numbers from [0, 1), 53 bits each, the same in every version of NumPy."""
+def uniforms(seed: int, skipped: int = 0) -> Iterator[float]:
+    """Numbers from [0, 1), 53 bits each, the same in every version of NumPy.
+
+    Those after the first `skipped`.
+    """
     source = np.random.PCG64(seed)
+    source.advance(skipped)
     while True:
         yield from ((source.random_raw(_BLOCK) >> np.uint64(11)) * 2.0**-53).tolist()
 

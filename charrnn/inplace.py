@@ -71,10 +71,13 @@ def ready(settings: ModelSettings, w_ih: Vector, b_ih: Vector, w_hh: Vector, b_h
     added = b_hh.copy()
     if model == "gru":
         added[2 * size :] = 0.0  # b_hn is multiplied by the reset
-    own = [w_ih * scale[:, None], (b_ih + added) * scale, w_hh * scale[:, None]]
+    layer = Layer(
+        settings, w_ih * scale[:, None], (b_ih + added) * scale, w_hh * scale[:, None], b_hh
+    )
     if model == "lstm":
-        own = [_g_last(each) for each in own]
-    return Layer(settings, *own, b_hh)
+        w_ih, bias, w_hh = _g_last(layer.w_ih), _g_last(layer.bias), _g_last(layer.w_hh)
+        return layer._replace(w_ih=w_ih, bias=bias, w_hh=w_hh)
+    return layer
 
 
 def _g_last(gates: Vector) -> Vector:

@@ -6,15 +6,14 @@ drawn character by character, as soon as each is certain; many are drawn side by
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextvars import copy_context
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn import distribution
 from charrnn.cells import State, states
-from charrnn.errors import CheckpointError, UnknownCharacterError
+from charrnn.continuation import Place, Text, no_probabilities, no_warnings
+from charrnn.errors import UnknownCharacterError
 from charrnn.seeds import derive
 from charrnn.settings import ModelSettings, SamplingSettings
 from charrnn.stream import Prepared, Stream
@@ -63,7 +62,7 @@ class Sampler:
             [weights.get(f"recurrent.{kind}_l{layer}", none) for layer in range(settings.layers)]
             for kind in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
         )
-        with _no_warnings():
+        with no_warnings():
             self._prepared = Prepared(
                 settings,
                 weights["embedding.weight"],
@@ -91,31 +90,48 @@ class Sampler:
         stream.load(state)
         return stream
 
-    def read_prompt(self, prompt: str) -> list[State]:
-        """The state after a prompt; without one, as if after a newline.
+    def read_prompt(
+        self, prompt: str, state: list[State] | None = None, *, threads: int = 1
+    ) -> list[State]:
+        """The state after a prompt, read on top of `state`; without either, as if after a newline.
 
         Raises UnknownCharacterError for a character the vocabulary lacks.
         """
-        return self._read(self._ids(prompt), self.start())
+        if state is not None and not prompt:
+            return state
+        return self._read(
+            self._ids(prompt), self.start() if state is None else state, threads=threads
+        )
 
     def _ids(self, prompt: str) -> NDArray[np.integer[Any]]:
         """What is read for a prompt, one id or more; raises UnknownCharacterError."""
         check_prompt(prompt, self.vocabulary)
         return self.vocabulary.encode(prompt or self.vocabulary.characters[self.vocabulary.start])
 
-    def _read(self, ids: NDArray[np.integer[Any]], state: list[State]) -> list[State]:
-        with _no_warnings():
-            return read_long(self._prepared, ids, state)
+    def _read(
+        self, ids: NDArray[np.integer[Any]], state: list[State], *, threads: int = 1
+    ) -> list[State]:
+        with no_warnings():
+            return read_long(self._prepared, ids, state, threads=threads)
 
     def sample(
-        self, state: list[State], settings: SamplingSettings, *, seed: int, number: int = 0
-    ) -> Iterator[str]:
-        """New characters after `state`, in pieces as soon as they are certain.
+        self,
+        state: list[State],
+        settings: SamplingSettings,
+        *,
+        seed: int,
+        number: int = 0,
+        watch: Watch | None = None,
+    ) -> Text:
+        """New characters after `state`.
 
-        Sample `number` of a seed is the same however many are drawn. Raises
-        CheckpointError where the model's weights give no probabilities.
+        Sample `number` of a seed is the same however many are drawn.
         """
-        return before_stop(self._characters(state, settings, seed, number), settings.stop)
+        return self.go_on(Place(state, seed, number), settings, watch)
+
+    def go_on(self, place: Place, settings: SamplingSettings, watch: Watch | None = None) -> Text:
+        """New characters after a place: in any number of parts those that one text would have."""
+        return Text(self._stream_from(place.state), self.vocabulary, place, settings, watch)
 
     def sample_many(
         self,
@@ -167,62 +183,6 @@ class Sampler:
             start,
             watch,
         )
-
-    def _characters(
-        self, state: list[State], settings: SamplingSettings, seed: int, number: int
-    ) -> Iterator[str]:
-        draws = distribution.uniforms(derive(seed, "sample", number))
-        stream = self._stream_from(state)
-        drawn = distribution.drawer(len(self.vocabulary), settings)
-        characters = self.vocabulary.characters
-        # Numbers overflow in silence, as under `_no_warnings`, which each time takes 1 µs.
-        context = copy_context()
-        context.run(np.seterr, over="ignore", invalid="ignore")
-
-        def following(character: int | None) -> int:
-            if character is not None:
-                stream.read(character)
-            return drawn(stream.logits(), next(draws), ())
-
-        character: int | None = None
-        for _ in range(settings.length):
-            character = context.run(following, character)
-            if character < 0:
-                raise no_probabilities()
-            yield characters[character]
-
-
-def no_probabilities() -> CheckpointError:
-    """The error that says that a model's weights are no use: training went astray."""
-    return CheckpointError(
-        "the model's weights give no probabilities (not a number)",
-        "use an earlier checkpoint, or train again with a lower --learning-rate",
-    )
-
-
-def _no_warnings() -> np.errstate:
-    """Let numbers overflow in silence: the logits, where all of it ends, are looked at."""
-    return np.errstate(over="ignore", invalid="ignore")
-
-
-def before_stop(characters: Iterator[str], stops: tuple[str, ...]) -> Iterator[str]:
-    """The characters before the first of the stop texts."""
-    if not stops:
-        yield from characters
-        return
-    held = ""
-    for character in characters:
-        held += character
-        if any(stop in held for stop in stops):
-            yield held[: min(held.find(stop) for stop in stops if stop in held)]
-            return
-        # Hold back the longest end that may turn out to begin a stop text.
-        sizes = range(min(len(held), max(map(len, stops)) - 1), 0, -1)
-        kept = next((n for n in sizes if any(s.startswith(held[-n:]) for s in stops)), 0)
-        if len(held) > kept:
-            yield held[: len(held) - kept]
-            held = held[len(held) - kept :]
-    yield held
 
 
 def check_prompt(prompt: str, vocabulary: Vocabulary) -> None:

@@ -306,6 +306,13 @@ def test_uniforms_are_the_same_on_every_machine():
     assert np.mean(first) == pytest.approx(0.5, abs=0.03)
 
 
+def test_uniforms_go_on_after_any_number_of_them_at_once():
+    first = list(itertools.islice(uniforms(7), 2_500))
+    for skipped in 1, 1_000, 1_024, 2_400:
+        assert list(itertools.islice(uniforms(7, skipped), 100)) == first[skipped:][:100]
+    assert 0.0 <= next(uniforms(7, 2**63 - 1)) < 1.0
+
+
 # The quick way
 
 

@@ -243,6 +243,86 @@ def test_a_prompt_on_the_command_line_is_utf8_whatever_the_locale_says(
     assert done.stdout.startswith("Élodie’s café".encode()), done.stderr
 
 
+# Where a text was left.
+
+
+def test_a_text_goes_on_exactly_where_it_stopped(trained: Path, tmp_path: Path) -> None:
+    state = tmp_path / "here"
+    steering = ("--temperature", 0.9, "--top-k", 20, "--top-p", 0.95, "--prompt", "café")
+    wanted = sample(trained, "--length", 300, *steering).stdout
+    got = sample(trained, "--length", 120, *steering, "--save-state", state).stdout[:-1]
+    for length in 0, 100, 80:
+        options = ("--length", length, *steering[:-2], "--load-state", state, "--save-state", state)
+        done = charrnn("sample", "cafe", "--checkpoint-dir", trained, *options)
+        assert (done.returncode, done.stderr) == (0, ""), "no seed is drawn, and none told"
+        got += done.stdout[:-1]
+    assert got + "\n" == wanted
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def test_a_state_and_a_prompt_and_a_seed(trained: Path, tmp_path: Path, text: str) -> None:
+    """The prompt is read on top; a seed begins other draws from there; JSON tells the seed."""
+    state = tmp_path / "here"
+    sample(trained, "--length", 20, "--save-state", state)
+    load = ("--checkpoint-dir", trained, "--load-state", state, "--length", 40)
+    goes_on = charrnn("sample", "cafe", *load)
+    assert goes_on.stdout == text[20:]
+    told = json.loads(charrnn("sample", "cafe", *load, "--json").stdout)
+    assert (told["text"] + "\n", told["seed"]) == (text[20:], 7)
+    prompted = charrnn("sample", "cafe", *load, "--prompt", "The café", "--echo").stdout
+    assert prompted.startswith("The café")
+    assert prompted != "The café" + text[20:]
+    assert sample(trained, *load, "--seed", 8).stdout != text[20:]
+
+
+def test_a_state_is_written_after_the_text_and_only_if_all_of_it_was(
+    trained: Path, tmp_path: Path
+) -> None:
+    state, out = tmp_path / "here", tmp_path / "out"
+    line = f"charrnn sample cafe --checkpoint-dir {trained} --seed 7 --save-state {state}"
+    done = shell(f"{line} --length 200000 | head -c 10 > /dev/null; echo ${{PIPESTATUS[*]}} >&2")
+    assert done.stderr == "0 0\n"
+    assert not state.exists()
+    done = sample(trained, "--prompt", "\N{SNOWMAN}", "--save-state", state, "-o", out)
+    assert done.returncode == 1
+    assert list(tmp_path.iterdir()) == []
+    assert shell(f"{line} --length 9 -o {out}").returncode == 0
+    assert state.exists()
+    assert len(out.read_text(encoding="utf-8")) == 10
+
+
+def test_a_state_of_another_model_or_none_is_refused(
+    trained: Path, copied: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "here"
+    assert charrnn("sample", copied, "--length", 9, "--save-state", state).returncode == 0
+    best, *_ = sorted(trained.glob("cafe/step-????????.safetensors"))
+    done = charrnn("sample", best, "--load-state", state)
+    assert_error(done, 1, f"cafe/{copied.name}", f"cafe/{best.name}", "here")
+    assert_error(charrnn("sample", best, "--load-state", copied), 1, copied.name)
+    assert_error(charrnn("sample", best, "--load-state", tmp_path / "no"), 1, "no: no such file")
+    assert_error(charrnn("sample", state), 1, "here", "--load-state")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "part"),
+    [
+        ("--save-state x --num-samples 2", 2, "--save-state"),
+        ("--load-state x --num-samples 2", 2, "--load-state"),
+        ("--load-state x --batch -", 2, "--load-state"),
+        ("--save-state x --output x", 2, "--output"),
+        (f"--save-state x --seed {2**63}", 2, "--seed"),
+        ("--save-state no/x", 1, "no/x"),
+    ],
+)
+def test_a_state_that_cannot_be_meant_is_refused_before_anything_is_drawn(
+    line: str, code: int, part: str, trained: Path, tmp_path: Path
+) -> None:
+    done = charrnn("sample", "cafe", "--checkpoint-dir", trained, *line.split(), cwd=tmp_path)
+    assert_error(done, code, part)
+    assert list(tmp_path.iterdir()) == []
+
+
 # Which directory.
 
 

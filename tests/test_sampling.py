@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from charrnn import distribution, runs, sampling
 from charrnn.checkpoints import read_checkpoint
+from charrnn.continuation import before_stop
 from charrnn.errors import CheckpointError, UnknownCharacterError
 from charrnn.model import CharacterModel
-from charrnn.sampling import LONG, Request, Sampler, before_stop, check_prompt
+from charrnn.sampling import LONG, Request, Sampler, check_prompt
 from charrnn.settings import MODELS, NONLINEARITIES, ModelSettings, SamplingSettings
 from charrnn.tokenizer import Vocabulary
 

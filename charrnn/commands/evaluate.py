@@ -98,9 +98,9 @@ def _score(
     import numpy as np
 
     from charrnn import evaluation, heldout, machine
+    from charrnn.continuation import no_probabilities
     from charrnn.files import write_output
     from charrnn.model import CharacterModel
-    from charrnn.sampling import no_probabilities
     from charrnn.texts import read_text
     from charrnn.workers import Workers, prepare
 

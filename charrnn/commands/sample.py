@@ -6,20 +6,22 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from charrnn import console
 from charrnn.commands import sample_options as options
 from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet
 from charrnn.errors import TextError, UsageError
-from charrnn.files import output_file
+from charrnn.files import failures_named, output_file
 from charrnn.settings import SamplingSettings
 from charrnn.signals import unwinding
 
 if TYPE_CHECKING:
-    pass
+    from charrnn.continuation import Text
+    from charrnn.sampling import Request
+    from charrnn.tokenizer import Vocabulary
 
 
 def sample(
@@ -37,6 +39,8 @@ def sample(
     num_samples: options.NumSamples = 1,
     batch: options.Batch = None,
     skip: options.Skip = 0,
+    load_state: options.LoadState = None,
+    save_state: options.SaveState = None,
     threads: options.Threads = None,
     separator: options.Separator = r"\n",
     echo: options.Echo = None,
@@ -54,6 +58,7 @@ def sample(
       charrnn sample hamlet-gru --prompt "To be" --seed 7 --echo
       charrnn sample hamlet-gru --num-samples 1000 --stop $'\\n\\n' --json > samples.jsonl
       charrnn sample hamlet-gru --batch prompts.txt --length 80 > answers.txt
+      charrnn sample hamlet-gru --load-state here --length 100 --save-state here
       fortune | charrnn sample hamlet-gru --prompt-file - | head -n 5
 
     Temperature, --top-k, --top-p and --min-p apply in that order. Of several samples each
@@ -76,20 +81,27 @@ def sample(
     if len([flag for flag, value in given.items() if value is not None]) > 1:
         raise UsageError("--prompt, --prompt-file and --batch: give one of them")
 
+    many = batch is not None or num_samples > 1 or skip > 0
+    _check_states(save_state, load_state, output, many, seed)
+
     from charrnn import machine
 
     machine.one_thread_a_product()
     threads = threads or machine.processors()
 
     from charrnn import runs
+    from charrnn.bookmark import read_bookmark, write_bookmark
     from charrnn.checkpoints import read_checkpoint
-    from charrnn.prompts import known_part, read_prompts
+    from charrnn.continuation import Place
+    from charrnn.prompts import known_part
     from charrnn.sampling import Request, Sampler
 
     path, (record, weights) = runs.open_found(checkpoint, checkpoint_dir, read_checkpoint)
     if checkpoint is None and not quiet:
         console.notice(f"checkpoint {path}")
-    if seed is None:
+    name = "/".join(path.absolute().parts[-2:])
+    begin = read_bookmark(load_state, record, name) if load_state is not None else None
+    if seed is None and begin is None:
         seed = secrets.randbelow(2**31)
         if not quiet:
             console.notice(f"seed {seed}")
@@ -101,69 +113,136 @@ def sample(
     if unknown == "skip":
         prompt = known_part(prompt, record.vocabulary)
     sampler = Sampler(record.settings, record.vocabulary, weights)
-    if echo is None:
-        echo = output is None and sys.stdout.isatty()
 
-    def drawn() -> Iterator[tuple[Request, Iterable[str]]]:
-        """Each request and the text drawn for it, in pieces."""
-        if batch is None and num_samples == 1 and not skip:
-            state = sampler.read_prompt(prompt)
-            yield Request(prompt, seed), sampler.sample(state, settings, seed=seed)
-            return
-        with contextlib.ExitStack() as stack:
-            requests: Iterable[Request]
-            if batch is None:
-                requests = (Request(prompt, seed, number) for number in range(num_samples))
-            else:
-                requests = read_prompts(
-                    stack.enter_context(_opened(batch)),
-                    batch,
-                    record.vocabulary,
-                    seed=seed,
-                    samples=num_samples,
-                    skip_unknown=unknown == "skip",
-                )
-            wanted = itertools.islice(requests, skip, None)
-            samples = sampler.sample_many(wanted, settings, threads=threads)
-            for sample in stack.enter_context(contextlib.closing(samples)):
-                yield sample.request, [sample.text]
+    text: Text | None = None
+    drawn: Iterable[tuple[Request, Iterable[str]]]
+    if many:
+        assert seed is not None
+        requests = _requests(
+            batch, prompt, record.vocabulary, seed, num_samples, skip_unknown=unknown == "skip"
+        )
+        samples = sampler.sample_many(
+            itertools.islice(requests, skip, None), settings, threads=threads
+        )
+        drawn = ((sample.request, [sample.text]) for sample in samples)
+    else:
+        if begin is None:
+            assert seed is not None
+            begin = Place(sampler.read_prompt(prompt, threads=threads), seed)
+        else:
+            if seed is not None:
+                begin = begin._replace(seed=seed, number=0, drawn=0)
+            if prompt:
+                state = sampler.read_prompt(prompt, begin.state, threads=threads)
+                begin = begin._replace(state=state, tail="")
+        text = sampler.go_on(begin, settings)
+        drawn = [(Request(prompt, begin.seed, begin.number), text)]
 
-    def pieces() -> Generator[str, None, None]:
-        between = _unescaped(_as_utf8(separator))
-        for number, (request, text) in enumerate(drawn()):
-            if json:
-                yield console.json_line(
-                    {
-                        "run": path.absolute().parent.name,
-                        "checkpoint": str(path),
-                        "step": record.step,
-                        "seed": request.seed,
-                        "number": request.number,
-                        **({} if request.id is None else {"id": request.id}),
-                        "prompt": request.prompt,
-                        "text": "".join(text),
-                    }
-                )
-                continue
-            if number and between != "\n":
-                yield between
-            if echo:
-                yield request.prompt
-            yield from text
-            if between == "\n":  # at once, since whoever asked may wait for it
-                yield between
-        if not json and between != "\n" and output is None and sys.stdout.isatty():
-            yield "\n"
+    facts = {"run": path.absolute().parent.name, "checkpoint": str(path), "step": record.step}
+    between = _unescaped(_as_utf8(separator))
+    if json:
+        pieces = _as_json(drawn, facts)
+    else:
+        shown = output is None and sys.stdout.isatty()
+        pieces = _raw(drawn, between, echo=shown if echo is None else echo, shown=shown)
+    try:
+        _write(pieces, output)
+    finally:
+        if many:
+            samples.close()
+    if save_state is not None and text is not None:
+        write_bookmark(save_state, text.place(), record, name)
 
-    with contextlib.closing(pieces()) as written:
-        if output is None:
-            for piece in written:
-                console.write(piece)
-            return
-        with unwinding(), output_file(output) as stream:
-            for piece in written:
-                # As console.use_utf8 has it: JSON may name a file whose name is no UTF-8.
-                stream.write(piece.encode("utf-8", "surrogateescape"))
+
+def _requests(
+    batch: str | None,
+    prompt: str,
+    vocabulary: "Vocabulary",
+    seed: int,
+    num_samples: int,
+    *,
+    skip_unknown: bool,
+) -> Iterator["Request"]:
+    """What is asked for, by the lines of --batch or by number."""
+    from charrnn.prompts import read_prompts
+    from charrnn.sampling import Request
+
+    if batch is None:
+        yield from (Request(prompt, seed, number) for number in range(num_samples))
+        return
+    with _opened(batch) as stream:
+        yield from read_prompts(
+            stream, batch, vocabulary, seed=seed, samples=num_samples, skip_unknown=skip_unknown
+        )
+
+
+def _as_json(
+    drawn: Iterable[tuple["Request", Iterable[str]]], facts: dict[str, Any]
+) -> Iterator[str]:
+    for request, text in drawn:
+        yield console.json_line(
+            {
+                **facts,
+                "seed": request.seed,
+                "number": request.number,
+                **({} if request.id is None else {"id": request.id}),
+                "prompt": request.prompt,
+                "text": "".join(text),
+            }
+        )
+
+
+def _raw(
+    drawn: Iterable[tuple["Request", Iterable[str]]], between: str, *, echo: bool, shown: bool
+) -> Iterator[str]:
+    """Texts as they are; `shown` on a terminal, where nothing should follow on their last line."""
+    for number, (request, text) in enumerate(drawn):
+        if number and between != "\n":
+            yield between
+        if echo:
+            yield request.prompt
+        yield from text
+        if between == "\n":  # at once, since whoever asked may wait for it
+            yield between
+    if shown and between != "\n":
+        yield "\n"
+
+
+def _write(pieces: Iterable[str], output: Path | None) -> None:
+    """Write to stdout as it comes, or to a file that is whole at the end."""
+    if output is None:
+        for piece in pieces:
+            console.write(piece)
+        console.flush()
+        return
+    with unwinding(), output_file(output) as stream:
+        for piece in pieces:
+            # As console.use_utf8 has it: JSON may name a file whose name is no UTF-8.
+            stream.write(piece.encode("utf-8", "surrogateescape"))
+
+
+def _check_states(
+    save_state: Path | None,
+    load_state: Path | None,
+    output: Path | None,
+    many: bool,
+    seed: int | None,
+) -> None:
+    """Raise UsageError where the state of a sample cannot be meant so, and what no file can be."""
+    for flag, state in ("--load-state", load_state), ("--save-state", save_state):
+        if state is not None and many:
+            raise UsageError(
+                f"{flag} with many samples: one alone has a state",
+                "leave --batch, --num-samples and --skip out",
+            )
+    if save_state is None:
+        return
+    if output is not None and os.path.realpath(output) == os.path.realpath(save_state):
+        raise UsageError("--save-state and --output: give two files")
+    if seed is not None and seed >= 2**63:
+        raise UsageError(f"--seed {seed}: too large for --save-state", "give one below 2**63")
+    with failures_named(save_state):  # before an hour of drawing, not after
+        Path(os.path.realpath(save_state)).parent.stat()
 
 
 def _as_utf8(argument: str) -> str:

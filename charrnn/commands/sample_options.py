@@ -27,6 +27,10 @@ Unknown = Annotated[
     str, option("--unknown", "Characters the model never saw: error or skip.", _TEXT)
 ]
 
+LoadState = Annotated[
+    Path | None, option("--load-state", "Go on exactly where --save-state left a text.", _TEXT)
+]
+
 Length = Annotated[int, option("--length", "New characters.", _CHARACTERS)]
 Temperature = Annotated[
     float, option("--temperature", "0 takes the likeliest; below 1 is safer.", _CHARACTERS)
@@ -53,6 +57,10 @@ Separator = Annotated[
     option("--separator", r"Between samples; \n, \t and \0 are understood.", _MANY),
 ]
 
+SaveState = Annotated[
+    Path | None,
+    option("--save-state", "A file for where the text ends, to go on from.", _OUTPUT),
+]
 Echo = Annotated[
     bool | None,
     option("--echo/--no-echo", "Show the prompt first (default: on a terminal).", _OUTPUT),
