@@ -19,6 +19,9 @@ Probabilities = NDArray[np.float64]
 Temperature = float | NDArray[np.float64]
 """Of all streams, or of each, (B,)."""
 
+Drawer = Callable[[NDArray[Any], float, Sequence[int]], int]
+"""What draws an id from logits (V,), a number from [0, 1) and the ids that are forbidden."""
+
 _BLOCK = 256  # uniforms drawn at once
 
 
@@ -118,12 +121,10 @@ def draw_each(
     return np.where(sums[-1] < np.inf, _drawn(p, sums, uniforms), -1)
 
 
-def drawer(
-    size: int, settings: SamplingSettings
-) -> Callable[[NDArray[Any], float, Sequence[int]], int]:
-    """What draws an id from logits (V,), a number from [0, 1) and the ids that are forbidden.
+def drawer(size: int, settings: SamplingSettings) -> Drawer:
+    """What draws from V = `size` characters.
 
-    V = `size`. It is drawn as `probabilities` has it. Gives -1 where the logits are no numbers.
+    It is drawn as `probabilities` has it. Gives -1 where the logits are no numbers.
     On the way numbers may overflow.
     """
     p, sums, temperature = np.empty(size), np.empty(size), settings.temperature

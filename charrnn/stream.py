@@ -20,7 +20,7 @@ Layer = tuple[Any, Any, Any, Any]
 UNIT = 16
 """Columns come in multiples of so many: NumPy then computes each as if it stood alone."""
 
-_SMALL = 1_000_000
+_SMALL, _DEEP = 1_000_000, 400
 
 
 class Prepared:
@@ -49,11 +49,12 @@ class Prepared:
         """The output with rows of zeros below, (V or more, H) and (V or more,).
 
         Where there is less to multiply than `_SMALL`, OpenBLAS does it in another way, whose
-        sums end in other bits; all products are to be above that, or all below.
+        sums, if they are of more than `_DEEP` numbers, end in other bits; all products are to
+        be above that, or all below.
         """
         weight, bias = self.output
         size = weight.shape[1]
-        absent = max(0, _SMALL // (UNIT * size) + 1 - len(weight))
+        absent = max(0, _SMALL // (UNIT * size) + 1 - len(weight)) if size > _DEEP else 0
         rows = np.zeros((absent, size), weight.dtype)
         return np.concatenate([weight, rows]), np.concatenate([bias, rows[:, 0]])
 

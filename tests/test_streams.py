@@ -81,7 +81,7 @@ def test_columns_are_alike_and_it_would_be_noticed():
 
 
 @pytest.mark.parametrize("size", [1, 30, 65, 100, 200])
-@pytest.mark.parametrize("hidden", [384, 512, 640, 768])
+@pytest.mark.parametrize("hidden", [128, 256, 384, 400, 512, 640, 768])
 def test_columns_are_alike_where_few_characters_follow_from_many_hidden_units(hidden, size):
     # So few rows OpenBLAS multiplies by 16 columns in another way than by 64.
     draw = np.random.default_rng(0).standard_normal
