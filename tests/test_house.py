@@ -46,7 +46,7 @@ ROWS = (
     ("dashboard",),
     ("signals",),
     ("commands", "commands.options"),
-    ("commands.sitting", "commands.train_options"),
+    ("commands.keyboard", "commands.sitting", "commands.train_options"),
     (
         "commands.benchmark",
         "commands.checkpoints",

@@ -50,6 +50,9 @@ def sample(
     seed: Annotated[
         int | None, option("--seed", "Drawn, and told, if left out.", _CHARACTERS)
     ] = None,
+    interactive: Annotated[
+        bool, option("--interactive", "Ask for one prompt after the other.", _TEXT)
+    ] = False,
     load_state: Annotated[
         Path | None,
         option("--load-state", "Go on exactly where --save-state left a text.", _TEXT),
@@ -87,6 +90,7 @@ def sample(
       charrnn sample
       charrnn sample hamlet-gru --temperature 0.8 --length 2000
       charrnn sample hamlet-gru --prompt "To be" --seed 7 --echo
+      charrnn sample hamlet-gru --interactive
       charrnn sample hamlet-gru --num-samples 10 --stop $'\\n\\n' --json > samples.jsonl
       charrnn sample hamlet-gru --load-state here --length 100 --save-state here
       fortune | charrnn sample hamlet-gru --prompt-file - | head -n 5
@@ -104,6 +108,17 @@ def sample(
         raise UsageError("--prompt and --prompt-file: give one of them")
     if seed is not None and seed < 0:
         raise UsageError(f"--seed {seed}: must be at least 0")
+    if interactive:
+        _check_interactive(
+            {
+                "--prompt-file -": prompt_file == "-",
+                "--num-samples": num_samples > 1,
+                "--load-state": load_state is not None,
+                "--save-state": save_state is not None,
+                "--output": output is not None,
+                "--json": json,
+            }
+        )
     _check_states(save_state, load_state, output, num_samples, seed)
 
     from charrnn import runs
@@ -129,6 +144,15 @@ def sample(
     if unknown == "skip":
         prompt = "".join(c for c in prompt if c in record.vocabulary)
     sampler = Sampler(record.settings, record.vocabulary, weights)
+    if echo is None:
+        echo = output is None and sys.stdout.isatty()
+    if interactive:
+        from charrnn.commands import keyboard
+
+        assert seed is not None
+        session = keyboard.Session(sampler, settings, seed, skip_unknown=unknown == "skip")
+        keyboard.sit(session, prompt, echo=echo, quiet=quiet)
+        return
     if begin is None:
         assert seed is not None
         begin = Place(sampler.read_prompt(prompt), seed)
@@ -138,8 +162,6 @@ def sample(
         if prompt:
             begin = begin._replace(state=sampler.read_prompt(prompt, begin.state), tail="")
     ended = begin
-    if echo is None:
-        echo = output is None and sys.stdout.isatty()
 
     def pieces() -> Iterator[str]:
         nonlocal ended
@@ -175,6 +197,13 @@ def sample(
                 stream.write(piece.encode("utf-8", "surrogateescape"))
     if save_state is not None:
         write_bookmark(save_state, ended, record, name)
+
+
+def _check_interactive(others: dict[str, bool]) -> None:
+    """Raise UsageError for an option that makes no sense with --interactive."""
+    for flag, given in others.items():
+        if given:
+            raise UsageError(f"--interactive and {flag}: give one of them")
 
 
 def _check_states(
