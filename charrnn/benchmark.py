@@ -1,40 +1,36 @@
-"""Side-by-side measurements: the contenders take turns, and the medians are compared."""
+"""Side-by-side measurements: contenders, each in a process of its own, that take turns.
+
+A process for each, because threads that idle in one spin on and slow the next, because
+charrnn may set up its process as it likes while others keep their defaults, and because
+only a process has a peak of memory. What a contender computes, `*_contenders` say; what is
+made of it, `*_benchmark`.
+"""
 
 import contextlib
 import json
+import os
+import queue
+import re
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
-from charrnn import contenders, planning
-from charrnn.contenders import BF16, CEILING, CHARRNN, FP32, TWINS
-from charrnn.errors import CharrnnError, UsageError
-from charrnn.settings import MODELS, ModelSettings, TrainingSettings, to_json
-
-SIZES = {128: (50, 50), 256: (64, 64), 512: (128, 64)}
-"""The sizes that are measured: by H, the T and B of it."""
-
-OWN_SIZE = (64, 64)
-"""T and B of any other H."""
+from charrnn.errors import CharrnnError
 
 PAUSE = 0.05
 """Seconds between two turns, for idle threads of the one before spin on for a while."""
 
+Step = Callable[[], object]
 
-@dataclass(frozen=True)
-class Case:
-    """One model at one size: what all contenders compute alike."""
-
-    model: ModelSettings
-    training: TrainingSettings
-    vocabulary_size: int
-    """V"""
+Name = TypeVar("Name", bound=Hashable)
 
 
 class Turn(NamedTuple):
@@ -54,61 +50,35 @@ class Measured(NamedTuple):
     """fewer than asked for where a step is very slow"""
 
 
-def cases(
-    *,
-    models: Sequence[str] = (),
-    hidden_sizes: Sequence[int] = (),
-    layers: int = 2,
-    embedding_size: int = 64,
-    seq_length: int | None = None,
-    batch_size: int | None = None,
-    vocabulary_size: int = 65,
-    precision: str = "fp32",
-    threads: int = 1,
-) -> list[Case]:
-    """Each model at each size; all of them where none is named, and T and B by H.
+class Entrant(NamedTuple):
+    """Who a contender is to be."""
 
-    `precision` is auto where the processor multiplies bf16 and it may be what pays.
-
-    Raises UsageError for values no model or training can have.
-    """
-    if not 1 <= vocabulary_size <= 1_000_000:
-        raise UsageError(f"--vocabulary-size {vocabulary_size}: must be from 1 to 1,000,000")
-    found = []
-    for size in dict.fromkeys(hidden_sizes or SIZES):
-        length, streams = SIZES.get(size, OWN_SIZE)
-        training = TrainingSettings(
-            seq_length=length if seq_length is None else seq_length,
-            batch_size=streams if batch_size is None else batch_size,
-            precision="fp32" if precision == "auto" else precision,
-            threads=threads,
-        )
-        for name in dict.fromkeys(models or MODELS):
-            model = ModelSettings(
-                model=name, embedding_size=embedding_size, hidden_size=size, layers=layers
-            )
-            if precision == "auto":
-                training = replace(training, precision=planning.precision(model, training))
-            found.append(Case(model, training, vocabulary_size))
-    return found
+    name: str
+    module: str
+    """whose `main` is called in its process"""
+    task: dict[str, Any]
+    """what that is told, as JSON can hold it"""
+    environment: Mapping[str, str] = MappingProxyType({})
+    """variables that its process has besides ours"""
+    hint: str = "if memory ran out, try a smaller --hidden-size"
+    """what to try where it ends"""
 
 
-def measure(
-    case: Case,
+def compare(
+    entrants: Mapping[Name, Entrant],
     *,
     repetitions: int,
     turn_seconds: float,
     most_seconds: float,
     progressed: Callable[[int], object] = lambda _: None,
-) -> dict[str, Measured]:
-    """Measure every contender that there is for a case, in one go; times as `interleave`.
+) -> dict[Name, Measured]:
+    """Measure contenders side by side, in one go; times as `interleave`.
 
     Raises CharrnnError where a contender's process ends.
     """
-    names = [CHARRNN, *([FP32, BF16] if case.model.model in TWINS else []), CEILING]
     with contextlib.ExitStack() as stack:
         # All start at once, for nothing is timed yet; from then on one computes at a time.
-        started = {name: stack.enter_context(Contender(name, case)) for name in names}
+        started = {name: stack.enter_context(Contender(who)) for name, who in entrants.items()}
         for contender in started.values():
             contender.wait()
         return interleave(
@@ -121,22 +91,22 @@ def measure(
 
 
 def interleave(
-    takers: Mapping[str, Callable[[int], Turn]],
+    takers: Mapping[Name, Callable[[int], Turn]],
     *,
     repetitions: int,
     turn_seconds: float,
     most_seconds: float,
     progressed: Callable[[int], object] = lambda _: None,
-) -> dict[str, Measured]:
+) -> dict[Name, Measured]:
     """Let contenders take turns of about `turn_seconds`, round after round.
 
     The first step of each is not counted, and the second only tells how many make a turn.
     One that would need more than `most_seconds` for all its turns has fewer of them; one
     whose very first step took longer than that has no other.
     """
-    turns: dict[str, list[float]] = {name: [] for name in takers}
-    planned: dict[str, tuple[int, int]] = {}  # turns, and the steps of one
-    peak: dict[str, int | None] = {}
+    turns: dict[Name, list[float]] = {name: [] for name in takers}
+    planned: dict[Name, tuple[int, int]] = {}  # turns, and the steps of one
+    peak: dict[Name, int | None] = {}
     for name, take in takers.items():
         first, peak[name] = take(1)  # allocates, and finds out ways
         if first > most_seconds:
@@ -157,47 +127,13 @@ def interleave(
     return {name: Measured(median(turns[name]), peak[name], len(turns[name])) for name in takers}
 
 
-def rows(case: Case, measured: Mapping[str, Measured]) -> list[dict[str, Any]]:
-    """What was measured by the names of `--json`, a row for each baseline.
-
-    Where there is no baseline, one row in which it is null.
-    """
-    characters = case.training.seq_length * case.training.batch_size
-    own = measured[CHARRNN]
-    baselines: list[str | None] = [name for name in (FP32, BF16) if name in measured]
-    found = []
-    for name in baselines or [None]:
-        baseline = measured[name] if name else None
-        found.append(
-            {
-                "what": "training",
-                "model": case.model.model,
-                "hidden_size": case.model.hidden_size,
-                "layers": case.model.layers,
-                "embedding_size": case.model.embedding_size,
-                "seq_length": case.training.seq_length,
-                "batch_size": case.training.batch_size,
-                "precision": case.training.precision,
-                "characters_per_second": characters / own.step_seconds,
-                "baseline": name,
-                "baseline_characters_per_second": baseline and characters / baseline.step_seconds,
-                "ratio": baseline and baseline.step_seconds / own.step_seconds,
-                "ceiling_fraction": measured[CEILING].step_seconds / own.step_seconds,
-                "peak_memory_bytes": own.peak_memory_bytes,
-                "baseline_peak_memory_bytes": baseline and baseline.peak_memory_bytes,
-                "threads": case.training.threads,
-            }
-        )
-    return found
-
-
 class Contender:
     """A contender's process, from its start to the end of the `with` block."""
 
-    def __init__(self, name: str, case: Case) -> None:
-        self.name = name
+    def __init__(self, entrant: Entrant) -> None:
+        self._entrant = entrant
         # Where we import from is where it does, however we were started.
-        code = f"import sys; sys.path = {sys.path!r}; import {contenders.__name__} as c; c.main()"
+        code = f"import sys; sys.path = {sys.path!r}; import {entrant.module} as c; c.main()"
         self._complaints = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
@@ -205,18 +141,10 @@ class Contender:
             stdout=subprocess.PIPE,
             stderr=self._complaints,
             encoding="utf-8",
+            env={**os.environ, **entrant.environment},
             process_group=0,  # Ctrl-C is for us, and we end it
         )
-        self._send(
-            json.dumps(
-                {
-                    "contender": name,
-                    "model": to_json(case.model),
-                    "training": to_json(case.training),
-                    "vocabulary_size": case.vocabulary_size,
-                }
-            )
-        )
+        self._send(json.dumps(entrant.task))
 
     def __enter__(self) -> "Contender":
         return self
@@ -261,6 +189,61 @@ class Contender:
         if code < 0:
             why = signal.strsignal(-code) or f"signal {-code}"
         return CharrnnError(
-            f"benchmark: the process of {self.name} has ended: {why}",
-            "if memory ran out, try a smaller --batch-size or --hidden-size",
+            f"benchmark: the process of {self._entrant.name} has ended: {why}",
+            self._entrant.hint,
         )
+
+
+# Inside the process.
+
+
+def contend(build: Callable[[dict[str, Any]], Step]) -> None:
+    """Be a contender: a line of JSON on stdin is the task, then each line how many steps to take.
+
+    `build` makes of the task what takes a step. Says when it is ready, and after each turn,
+    in a line of JSON, what it took. Ends when stdin does, in the middle of a step too.
+    """
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever libraries print must not be taken for an answer
+    lines = _lines()
+    step = build(json.loads(next(lines)))
+    print("ready", file=answers, flush=True)
+    for line in lines:
+        began = time.perf_counter()
+        for _ in range(int(line)):
+            step()
+        seconds = time.perf_counter() - began
+        answer = {"seconds": seconds, "peak_memory_bytes": peak_memory()}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def _lines() -> Iterator[str]:
+    """The lines of stdin as they come; their end, which is the parent's, ends the process."""
+    read: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def watch() -> None:
+        for line in sys.stdin:
+            read.put(line)
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+    while True:
+        yield read.get()
+
+
+def peak_memory() -> int | None:
+    """The most memory (bytes) this process has held at a time; None where nobody says.
+
+    Linux's own mark is preferred: what getrusage tells begins with the parent's.
+    """
+    try:
+        (mark,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+        return 1024 * int(mark)
+    except (OSError, ValueError):
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return held if sys.platform == "darwin" else 1024 * held

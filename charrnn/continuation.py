@@ -2,12 +2,13 @@
 
 from collections import deque
 from collections.abc import Generator, Iterator
+from contextvars import copy_context
 from typing import NamedTuple
 
 import numpy as np
 
 from charrnn.cells import State
-from charrnn.distribution import drawer, uniforms
+from charrnn.distribution import Drawer, drawer, uniforms
 from charrnn.errors import CheckpointError
 from charrnn.seeds import derive
 from charrnn.settings import SamplingSettings
@@ -81,24 +82,30 @@ class Text(Iterator[str]):
             self._tail.clear()
 
     def _characters(self) -> Iterator[str]:
-        stream, watch, characters = self._stream, self._watch, self._vocabulary.characters
+        characters = self._vocabulary.characters
         draws = uniforms(derive(self._begin.seed, "sample", self._begin.number), self._drawn)
         drawn = drawer(len(self._vocabulary), self._settings)
+        # Numbers overflow in silence, as under `no_warnings`, which each time takes 1 µs.
+        context = copy_context()
+        context.run(np.seterr, over="ignore", invalid="ignore")
         while self._left > 0:
             self._left -= 1
-            with no_warnings():
-                if self._unread is not None:
-                    stream.read(self._unread)
-                forbidden = watch.forbidden() if watch else ()
-                character = drawn(stream.logits(), next(draws), forbidden)
+            character = context.run(self._following, drawn, next(draws))
             if character < 0:
                 raise no_probabilities()
             self._unread = character
             self._drawn += 1
             self._tail.append(characters[character])
-            if watch:
-                watch.read(character)
+            if self._watch:
+                self._watch.read(character)
             yield characters[character]
+
+    def _following(self, drawn: Drawer, uniform: float) -> int:
+        if self._unread is not None:
+            self._stream.read(self._unread)
+            self._unread = None
+        forbidden = self._watch.forbidden() if self._watch else ()
+        return drawn(self._stream.logits(), uniform, forbidden)
 
 
 def before_stop(

@@ -19,6 +19,9 @@ Probabilities = NDArray[np.float64]
 Temperature = float | NDArray[np.float64]
 """Of all streams, or of each, (B,)."""
 
+Drawer = Callable[[NDArray[Any], float, Sequence[int]], int]
+"""What draws an id from logits (V,), a number from [0, 1) and the ids that are forbidden."""
+
 _BLOCK = 256  # uniforms drawn at once
 
 
@@ -118,15 +121,15 @@ def draw_each(
     return np.where(sums[-1] < np.inf, _drawn(p, sums, uniforms), -1)
 
 
-def drawer(
-    size: int, settings: SamplingSettings
-) -> Callable[[NDArray[Any], float, Sequence[int]], int]:
-    """What draws an id from logits (V,), a number from [0, 1) and the ids that are forbidden.
+def drawer(size: int, settings: SamplingSettings) -> Drawer:
+    """What draws from V = `size` characters.
 
-    V = `size`. It is drawn as `probabilities` has it. Gives -1 where the logits are no numbers.
+    It is drawn as `probabilities` has it. Gives -1 where the logits are no numbers.
+    On the way numbers may overflow.
     """
     p, sums, temperature = np.empty(size), np.empty(size), settings.temperature
-    plain = _is_plain(settings)
+    plain = _is_plain(settings) and temperature > 0.0
+    divisor = np.array(temperature)
 
     def drawn(logits: NDArray[Any], uniform: float, forbidden: Sequence[int] = ()) -> int:
         """Without scaling to one, sorted once, and in buffers."""
@@ -134,6 +137,13 @@ def drawer(
             among = np.zeros(size, dtype=bool)
             among[list(forbidden)] = True
             logits = allowed(logits, among)
+        if plain:
+            np.divide(logits, divisor, out=p)
+            np.exp(p, out=p)
+            np.add.accumulate(p, out=sums)
+            if 1e-200 < sums[-1] < 1e200:
+                return _found(p, sums, uniform)
+        # Too large or too small for float64 as they are, or no numbers, or to be sorted.
         most = logits.max()
         if temperature == 0.0:
             return int(logits.argmax()) if np.isfinite(most) else -1
@@ -142,7 +152,7 @@ def drawer(
             np.divide(p, temperature, out=p)
         np.exp(p, out=p)
         if plain:
-            np.cumsum(p, out=sums)
+            np.add.accumulate(p, out=sums)
             if not sums[-1] < np.inf:  # which is no number, if any of them is none
                 return -1
             return _found(p, sums, uniform)

@@ -26,6 +26,17 @@ def processors() -> int:
     return max(1, min(counts))
 
 
+def one_thread_a_product() -> None:
+    """Have NumPy multiply with one thread; to be called before it is imported.
+
+    So a product does not change with the number of processors, and workers that multiply
+    side by side do not each start as many threads as there are.
+    """
+    for library in "OPENBLAS", "MKL", "OMP", "VECLIB":
+        suffix = "MAXIMUM_THREADS" if library == "VECLIB" else "NUM_THREADS"
+        os.environ[f"{library}_{suffix}"] = "1"
+
+
 STREAMS_A_WORKER = 8
 """The fewest streams of a batch that are worth a thread of their own."""
 

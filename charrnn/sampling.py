@@ -4,7 +4,8 @@ One character costs one step of each layer and, from its logits, one draw. One s
 drawn character by character, as soon as each is certain; many are drawn side by side.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +37,17 @@ class Request(NamedTuple):
     """characters, where it is not that of the others"""
     temperature: float | None = None
     """where it is not that of the others"""
+    id: Any = None
+    """what it is called where it comes from"""
+
+
+class Sample(NamedTuple):
+    """What was drawn for a request."""
+
+    request: Request
+    text: str
+    watch: Watch | None
+    """what looked at the text as it was drawn"""
 
 
 class Sampler:
@@ -78,23 +90,29 @@ class Sampler:
         stream.load(state)
         return stream
 
-    def read_prompt(self, prompt: str, state: list[State] | None = None) -> list[State]:
+    def read_prompt(
+        self, prompt: str, state: list[State] | None = None, *, threads: int = 1
+    ) -> list[State]:
         """The state after a prompt, read on top of `state`; without either, as if after a newline.
 
         Raises UnknownCharacterError for a character the vocabulary lacks.
         """
         if state is not None and not prompt:
             return state
-        return self._read(self._ids(prompt), self.start() if state is None else state)
+        return self._read(
+            self._ids(prompt), self.start() if state is None else state, threads=threads
+        )
 
     def _ids(self, prompt: str) -> NDArray[np.integer[Any]]:
         """What is read for a prompt, one id or more; raises UnknownCharacterError."""
         check_prompt(prompt, self.vocabulary)
         return self.vocabulary.encode(prompt or self.vocabulary.characters[self.vocabulary.start])
 
-    def _read(self, ids: NDArray[np.integer[Any]], state: list[State]) -> list[State]:
+    def _read(
+        self, ids: NDArray[np.integer[Any]], state: list[State], *, threads: int = 1
+    ) -> list[State]:
         with no_warnings():
-            return read_long(self._prepared, ids, state)
+            return read_long(self._prepared, ids, state, threads=threads)
 
     def sample(
         self,
@@ -122,8 +140,8 @@ class Sampler:
         *,
         threads: int = 1,
         watch: Callable[[], Watch] | None = None,
-    ) -> Iterator[str]:
-        """The texts that are requested, in order, as soon as they are complete.
+    ) -> Generator[Sample, None, None]:
+        """The samples that are requested, in order, as soon as they are complete.
 
         Each depends on its request alone, to the last character, however many there are, on
         the same machine with the same libraries; from that of `sample` it may part where two
@@ -133,20 +151,25 @@ class Sampler:
         """
         stops = [self.vocabulary.encode(stop).tolist() for stop in settings.stop]
         ending = {tuple(stop) for stop in stops if len(self.vocabulary) not in stop}
-        wanted = (self._wanted(request, settings, watch) for request in requests)
-        drawn = draw_all(
-            self._prepared, wanted, settings, stops=tuple(sorted(ending)), threads=threads
-        )
-        for ids in drawn:
+        sent: deque[tuple[Request, Watch | None]] = deque()
+
+        def wanted() -> Iterator[Wanted]:
+            for request in requests:
+                each = self._wanted(request, settings, watch and watch())
+                sent.append((request, each.watch))
+                yield each
+
+        for ids in draw_all(
+            self._prepared, wanted(), settings, stops=tuple(sorted(ending)), threads=threads
+        ):
             if ids is None:
                 raise no_probabilities()
             text = self.vocabulary.decode(np.asarray(ids))
             cut = max((len(stop) for stop in settings.stop if text.endswith(stop)), default=0)
-            yield text[: len(text) - cut]
+            request, own = sent.popleft()
+            yield Sample(request, text[: len(text) - cut], own)
 
-    def _wanted(
-        self, request: Request, settings: SamplingSettings, watch: Callable[[], Watch] | None
-    ) -> Wanted:
+    def _wanted(self, request: Request, settings: SamplingSettings, watch: Watch | None) -> Wanted:
         ids = self._ids(request.prompt)
         length, temperature = request.length, request.temperature
         start = None
@@ -158,7 +181,7 @@ class Sampler:
             settings.length if length is None else length,
             settings.temperature if temperature is None else temperature,
             start,
-            watch and watch(),
+            watch,
         )
 
 

@@ -17,6 +17,12 @@ Layer = tuple[Any, Any, Any, Any]
 """W_ih (G·H, E or H), b_ih (G·H,) or 0, W_hh (G·H, H), b_hh (G·H,)."""
 
 
+UNIT = 16
+"""Columns come in multiples of so many: NumPy then computes each as if it stood alone."""
+
+_SMALL, _DEEP = 1_000_000, 400
+
+
 class Prepared:
     """A model's weights, made ready for streams to share."""
 
@@ -37,6 +43,20 @@ class Prepared:
     def table_by_column(self) -> Vector:
         """The table as (G·H, V)."""
         return np.ascontiguousarray(self.table.T)
+
+    @cached_property
+    def output_for_columns(self) -> tuple[Vector, Vector]:
+        """The output with rows of zeros below, (V or more, H) and (V or more,).
+
+        Where there is less to multiply than `_SMALL`, OpenBLAS does it in another way, whose
+        sums, if they are of more than `_DEEP` numbers, end in other bits; all products are to
+        be above that, or all below.
+        """
+        weight, bias = self.output
+        size = weight.shape[1]
+        absent = max(0, _SMALL // (UNIT * size) + 1 - len(weight)) if size > _DEEP else 0
+        rows = np.zeros((absent, size), weight.dtype)
+        return np.concatenate([weight, rows]), np.concatenate([bias, rows[:, 0]])
 
 
 class Stream:
@@ -96,8 +116,8 @@ class Columns:
             for layer in prepared.layers[1:]
         ]
         self._x = _buffer(prepared.layers[0].bias, streams)
-        weight, bias = prepared.output
-        self._output, self._bias = weight, as_columns(bias, (streams,))
+        self._output, bias = prepared.output_for_columns
+        self._bias, self._characters = as_columns(bias, (streams,)), len(prepared.output[1])
         self._logits = _buffer(bias, streams)
 
     @property
@@ -120,7 +140,7 @@ class Columns:
         """The next characters' logits, (V, B), in a buffer that the next call writes to."""
         np.dot(self._output, self._cells[-1].state[0], out=self._logits)
         np.add(self._logits, self._bias, out=self._logits)
-        return self._logits
+        return self._logits[: self._characters]
 
 
 def _buffer(bias: Vector, streams: int) -> Vector:

@@ -13,14 +13,12 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charrnn.cells import State
 from charrnn.distribution import allowed, draw_each, uniforms
 from charrnn.settings import SamplingSettings
-from charrnn.stream import Columns, Prepared
-
-UNIT = 16
-"""Columns come in multiples of so many: NumPy then computes each as if it stood alone."""
+from charrnn.stream import UNIT, Columns, Prepared
 
 MOST = 64
 """Columns of one worker, beyond which a product hardly gets faster."""
@@ -111,11 +109,18 @@ class _Stream:
     def __init__(self, number: int, wanted: Wanted) -> None:
         self.number = number
         self.wanted = wanted
-        self.waiting = iter(wanted.prompt)  # of the prompt
-        self.next = next(self.waiting)
-        self.reads = len(wanted.prompt)
         self.uniforms = uniforms(wanted.seed)
-        self.drawn = array("I")
+        self.drawn: array[int] | None = array("I")
+
+    def goes_on(self, character: int, stops: "list[array[int]]") -> bool:
+        """Add what was drawn; whether it is neither the end of a stop text nor no character."""
+        if character < 0 or self.drawn is None:
+            self.drawn = None
+            return False
+        self.drawn.append(character)
+        if self.wanted.watch:
+            self.wanted.watch.read(character)
+        return not any(self.drawn[-len(stop) :] == stop for stop in stops) if stops else True
 
 
 class _Office:
@@ -211,6 +216,9 @@ class _Worker:
         self._unit, self._most = unit, most
         self._streams: list[_Stream] = []
         self._columns = Columns(prepared, unit)
+        # By column: what is read next, what is left of the prompt, and what is left to draw.
+        self._next, self._unread, self._undrawn = np.zeros((3, most), dtype=np.int64)
+        self._temperatures = np.ones(most)
         self._more = True
 
     def run(self) -> None:
@@ -227,20 +235,27 @@ class _Worker:
 
     def _admit(self) -> None:
         """Take in streams that wait: so few at a time that other workers get some too."""
-        come: list[_Stream] = []
-        while self._more and len(come) < self._unit and len(self._streams) < self._most:
+        present, come = len(self._streams), list[_Stream]()
+        while self._more and len(come) < self._unit and present + len(come) < self._most:
             try:
-                stream = self._office.take(wait=not self._streams)
+                stream = self._office.take(wait=not present and not come)
             except queue.Empty:
                 break
             if stream is None:
                 self._more = False
             else:
                 come.append(stream)
-                self._streams.append(stream)
+        self._streams += come
         self._make_room()
-        for column, stream in enumerate(self._streams[len(self._streams) - len(come) :]):
-            self._load(len(self._streams) - len(come) + column, stream.wanted.start)
+        for column, stream in enumerate(come, present):
+            wanted = stream.wanted
+            self._next[column] = wanted.prompt[0]
+            self._unread[column] = len(wanted.prompt)
+            self._undrawn[column] = wanted.length
+            self._temperatures[column] = wanted.temperature
+            for layer, parts in enumerate(self._columns.states):
+                for number, part in enumerate(parts):
+                    part[:, column] = wanted.start[layer][number] if wanted.start else 0.0
 
     def _make_room(self) -> None:
         """As many columns as the streams need; those that were there keep their states."""
@@ -253,75 +268,48 @@ class _Worker:
             for old_part, new_part in zip(old, new, strict=True):
                 new_part[:, :kept] = old_part[:, :kept]
 
-    def _load(self, column: int, start: list[State] | None) -> None:
-        for layer, parts in enumerate(self._columns.states):
-            for number, part in enumerate(parts):
-                part[:, column] = 0.0 if start is None else start[layer][number]
-
     def _step(self) -> None:
         """One more character for every stream: of its prompt, or drawn."""
-        streams = self._streams
-        ids = np.zeros(self._columns.streams, dtype=np.int64)
-        ids[: len(streams)] = [stream.next for stream in streams]
-        self._columns.read(ids)
-        draw = False
-        for stream in streams:
-            stream.reads -= 1
-            if stream.reads > 0:
-                stream.next = next(stream.waiting)
-            else:
-                draw = True
-        if draw:
-            self._draw()
+        count = len(self._streams)
+        self._columns.read(self._next[: self._columns.streams])
+        self._unread[:count] -= 1
+        reading = self._unread[:count] > 0
+        if not reading.all():
+            self._draw(np.flatnonzero(~reading))
+        for column in np.flatnonzero(reading).tolist():
+            self._next[column] = self._streams[column].wanted.prompt[-self._unread[column]]
+        for column in np.flatnonzero(self._undrawn[:count] == 0).tolist()[::-1]:
+            self._office.complete(self._streams[column].number, self._streams[column].drawn)
+            self._remove(column)
 
-    def _draw(self) -> None:
-        streams, logits = self._streams, self._columns.logits()[:, : len(self._streams)]
-        watches = [
-            (number, stream.wanted.watch)
-            for number, stream in enumerate(streams)
-            if stream.wanted.watch and stream.reads <= 0
-        ]
+    def _draw(self, columns: NDArray[np.intp]) -> None:
+        """Draw a character in each of these columns."""
+        streams = [self._streams[column] for column in columns.tolist()]
+        logits = self._columns.logits()[:, columns]
+        watches = [(n, s.wanted.watch) for n, s in enumerate(streams) if s.wanted.watch]
         if watches:
             forbidden = np.zeros(logits.shape, dtype=bool)
             for number, watch in watches:
                 forbidden[watch.forbidden(), number] = True
             logits = allowed(logits, forbidden)
-        drawn = draw_each(
-            logits,
-            np.array([0.0 if s.reads > 0 else next(s.uniforms) for s in streams]),
-            self._settings,
-            np.array([stream.wanted.temperature for stream in streams]),
-        ).tolist()
-        ended = [
-            number
-            for number, stream in enumerate(streams)
-            if stream.reads <= 0 and self._take(stream, drawn[number])
-        ]
-        for number in reversed(ended):
-            self._remove(number)
-
-    def _take(self, stream: _Stream, character: int) -> bool:
-        """Add a character that was drawn; whether it was the last."""
-        if character < 0:
-            self._office.complete(stream.number, None)
-            return True
-        stream.next = character
-        stream.drawn.append(character)
-        if stream.wanted.watch:
-            stream.wanted.watch.read(character)
-        if len(stream.drawn) == stream.wanted.length or any(
-            stream.drawn[-len(stop) :] == stop for stop in self._stops
+        numbers = np.array([next(stream.uniforms) for stream in streams])
+        drawn = draw_each(logits, numbers, self._settings, self._temperatures[columns])
+        self._next[columns] = drawn
+        self._undrawn[columns] -= 1
+        for column, stream, character in zip(
+            columns.tolist(), streams, drawn.tolist(), strict=True
         ):
-            self._office.complete(stream.number, stream.drawn)
-            return True
-        return False
+            if not stream.goes_on(character, self._stops):
+                self._undrawn[column] = 0
 
-    def _remove(self, number: int) -> None:
+    def _remove(self, column: int) -> None:
         """Let the last stream take the place of one that has ended."""
         last = len(self._streams) - 1
-        if number != last:
-            self._streams[number] = self._streams[last]
+        if column != last:
+            self._streams[column] = self._streams[last]
+            for of in self._next, self._unread, self._undrawn, self._temperatures:
+                of[column] = of[last]
             for parts in self._columns.states:
                 for part in parts:
-                    part[:, number] = part[:, last]
+                    part[:, column] = part[:, last]
         self._streams.pop()

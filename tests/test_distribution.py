@@ -350,7 +350,8 @@ def test_the_quick_way_draws_every_character_as_often_as_is_defined(values, opti
     forbidden = data.draw(st.lists(st.integers(0, len(values) - 1), unique=True))
     left = allowed(given, np.isin(np.arange(len(values)), forbidden))
     quick, expected = drawer(len(values), chosen), probabilities(left, chosen)
-    found = distribution_of(lambda uniform: quick(given, uniform, forbidden), len(values))
+    with np.errstate(over="ignore"):
+        found = distribution_of(lambda uniform: quick(given, uniform, forbidden), len(values))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
     assert (given == np.array(values, np.float32)).all()
 
@@ -437,6 +438,16 @@ def test_nothing_is_drawn_from_what_is_no_number(cuts, bad):
     with np.errstate(invalid="ignore"):
         assert of(np.array([0.5, bad, 1.0, -2.0], np.float32), 0.5) == -1
         assert of(np.array([0.5, 0.0, 1.0, -2.0], np.float32), 0.5) >= 0
+
+
+@pytest.mark.parametrize("offset", [0.0, 200.0, 600.0, 1e4, -600.0, -1e4])
+@pytest.mark.parametrize("temperature", [1.0, 1.7])
+def test_what_is_drawn_does_not_depend_on_how_large_all_logits_are(offset, temperature):
+    chosen, values = SamplingSettings(temperature=temperature), np.array([0.0, 1.0, -2.0])
+    of, numbers = drawer(3, chosen), np.linspace(0, 1, 500, endpoint=False)
+    plain = [of(values, uniform) for uniform in numbers]
+    with np.errstate(over="ignore"):
+        assert [of(values + offset, uniform) for uniform in numbers] == plain
 
 
 def test_every_character_can_be_drawn_quickly_and_no_impossible_one():

@@ -297,7 +297,7 @@ def test_a_prompt_on_the_command_line_is_answered_first(trained: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        *("--prompt-file -", "--num-samples 2", "--json", "--output x"),
+        *("--prompt-file -", "--num-samples 2", "--json", "--output x", "--batch x"),
         *("--load-state x", "--save-state x"),
     ],
 )

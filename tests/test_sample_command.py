@@ -272,9 +272,7 @@ def test_a_state_and_a_prompt_and_a_seed(trained: Path, tmp_path: Path, text: st
     prompted = charrnn("sample", "cafe", *load, "--prompt", "The café", "--echo").stdout
     assert prompted.startswith("The café")
     assert prompted != "The café" + text[20:]
-    seeded = sample(trained, *load, "--num-samples", 2).stdout
-    assert seeded.startswith(sample(trained, *load).stdout)
-    assert text[20:] not in seeded
+    assert sample(trained, *load, "--seed", 8).stdout != text[20:]
 
 
 def test_a_state_is_written_after_the_text_and_only_if_all_of_it_was(
@@ -310,7 +308,8 @@ def test_a_state_of_another_model_or_none_is_refused(
     ("line", "code", "part"),
     [
         ("--save-state x --num-samples 2", 2, "--save-state"),
-        ("--load-state x --num-samples 2", 2, "--seed"),
+        ("--load-state x --num-samples 2", 2, "--load-state"),
+        ("--load-state x --batch -", 2, "--load-state"),
         ("--save-state x --output x", 2, "--output"),
         (f"--save-state x --seed {2**63}", 2, "--seed"),
         ("--save-state no/x", 1, "no/x"),

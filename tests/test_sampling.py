@@ -145,7 +145,8 @@ def test_sampling_touches_no_global_generator():
 
 
 def many(sampler, requests, **chosen):
-    return list(sampler.sample_many(requests, SamplingSettings(**({"length": 80} | chosen))))
+    samples = sampler.sample_many(requests, SamplingSettings(**({"length": 80} | chosen)))
+    return [sample.text for sample in samples]
 
 
 @pytest.mark.parametrize("chosen", [{}, {"temperature": 0.5, "top_k": 4}, {"stop": ("ta", "e ")}])
@@ -176,10 +177,10 @@ def test_a_long_prompt_among_short_ones_is_read_whole():
 def test_a_prompt_that_cannot_be_read_is_told_after_those_before_it():
     sampler, found = a_sampler(), []
     with pytest.raises(UnknownCharacterError, match="x U"):
-        for text in sampler.sample_many(
+        for sample in sampler.sample_many(
             [Request("tea", 1), Request("tax", 1), Request("tea", 1)], SamplingSettings(length=5)
         ):
-            found.append(text)
+            found.append(sample.text)
     assert found == [drawn(sampler, "tea", seed=1, length=5)]
 
 

@@ -13,8 +13,8 @@ from test_stream import CELLS, V, prepared
 
 from charrnn import streams
 from charrnn.errors import TextError
-from charrnn.settings import GATES, SamplingSettings
-from charrnn.stream import Columns
+from charrnn.settings import GATES, ModelSettings, SamplingSettings
+from charrnn.stream import Columns, Prepared
 from charrnn.streams import Wanted, alike, draw_all
 
 
@@ -78,6 +78,26 @@ def test_columns_are_alike_and_it_would_be_noticed():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(streams, "Columns", Leaning)
         assert not alike(of)
+
+
+@pytest.mark.parametrize("size", [1, 30, 65, 100, 200])
+@pytest.mark.parametrize("hidden", [128, 256, 384, 400, 512, 640, 768])
+def test_columns_are_alike_where_few_characters_follow_from_many_hidden_units(hidden, size):
+    # So few rows OpenBLAS multiplies by 16 columns in another way than by 64.
+    draw = np.random.default_rng(0).standard_normal
+    embedding, *layer = (
+        draw(shape).astype(np.float32)
+        for shape in ((size, 1), (hidden, 1), hidden, (hidden, hidden), hidden)
+    )
+    output = draw((size, hidden)).astype(np.float32), draw(size).astype(np.float32)
+    of = Prepared(ModelSettings("rnn", "tanh", 1, hidden, 1), embedding, [tuple(layer)], output)
+    assert alike(of)
+    columns = Columns(of, 16)
+    columns.read(np.zeros(16, dtype=np.int64))
+    ((h,),) = columns.states
+    assert columns.logits().shape == (size, 16)
+    expected = output[0] @ h + output[1][:, None]
+    np.testing.assert_allclose(columns.logits(), expected, atol=1e-3)
 
 
 def test_where_columns_are_not_alike_each_stream_has_its_own(monkeypatch):
@@ -175,7 +195,7 @@ def test_what_fails_is_told_after_all_that_came_before_it():
 
 
 def test_a_worker_that_breaks_down_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(streams._Worker, "_draw", lambda _: 1 // 0)
+    monkeypatch.setattr(streams._Worker, "_draw", lambda *_: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         drawn(prepared("rnn"), [wanted(n) for n in range(20)], threads=2)
 

@@ -54,6 +54,14 @@ def test_it_ends_where_reading_through_ends(model, nonlinearity, characters_alon
     assert not characters_alone
 
 
+@pytest.mark.parametrize("count", [8_192, 20_000])
+def test_it_ends_in_the_same_with_any_number_of_threads(count):
+    of = forgetting("lstm")
+    start = read_through(of, TEXT[:9], Stream(of).state())
+    ends = [read_long(of, TEXT[:count], start, threads=threads) for threads in (1, 2, 3, 9)]
+    assert len({b"".join(p.tobytes() for parts in end for p in parts) for end in ends}) == 1
+
+
 @pytest.mark.parametrize("count", [1, 8_191, 8_192, 8_193, 16_400, 19_999])
 def test_texts_of_any_length(count):
     of = forgetting("gru")

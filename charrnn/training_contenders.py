@@ -1,31 +1,21 @@
-"""What the benchmark of training measures: three ways to take a step, each in a process of its own.
+"""What the benchmark of training measures: three ways to take a step."""
 
-A process for each, because threads that idle in one spin on and slow the next, because
-charrnn may set up its process as it likes while torch.nn keeps its defaults, and because
-only a process has a peak of memory. `benchmark` starts them and says who takes how many steps.
-"""
-
-import json
 import math
-import os
-import queue
-import re
-import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from charrnn.benchmark import Step, contend
 from charrnn.corpus import Ids, batch
 from charrnn.settings import GATES, ModelSettings, TrainingSettings, from_json
 from charrnn.step import take_step
 from charrnn.training_state import BETAS, fresh_state
+from charrnn.twins import Twin
 from charrnn.workers import Workers, prepare
 
 CHARRNN = "charrnn"
@@ -33,15 +23,10 @@ FP32 = "torch.nn fp32"
 BF16 = "torch.nn bf16 autocast"
 CEILING = "ceiling"
 
-TWINS: dict[str, Callable[..., nn.Module]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-"""The models that torch.nn has too."""
-
 LEARNING_RATE = 1e-3
 
 WINDOWS = 50
 """Steps in which the random text is read once."""
-
-Step = Callable[[], object]
 
 
 def build(
@@ -76,23 +61,6 @@ def charrnn_step(
     prepare(training.threads)
     state, workers = fresh_state(model, training, vocabulary_size), Workers(training.threads)
     return lambda: take_step(state, ids, training, LEARNING_RATE, workers)
-
-
-class Twin(nn.Module):
-    """The same model written with torch.nn, as one would without charrnn."""
-
-    def __init__(self, model: ModelSettings, vocabulary_size: int) -> None:
-        super().__init__()
-        own = {"nonlinearity": model.nonlinearity} if model.model == "rnn" else {}
-        layer = TWINS[model.model]
-        self.embedding = nn.Embedding(vocabulary_size, model.embedding_size)
-        self.recurrent = layer(model.embedding_size, model.hidden_size, model.layers, **own)
-        self.output = nn.Linear(model.hidden_size, vocabulary_size)
-
-    def forward(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Logits (T, B, V) and the state after ids (T, B); None is the state before any."""
-        hidden, after = self.recurrent(self.embedding(ids), state)
-        return self.output(hidden), after
 
 
 def torch_step(twin: Twin, training: TrainingSettings, ids: Ids, *, autocast: bool) -> Step:
@@ -224,62 +192,13 @@ def _best_seconds(run: Step) -> float:
             return best
 
 
-# The process.
-
-
-def peak_memory() -> int | None:
-    """The most memory (bytes) this process has held at a time; None where nobody says.
-
-    Linux's own mark is preferred: what getrusage tells begins with the parent's.
-    """
-    try:
-        (mark,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-        return 1024 * int(mark)
-    except (OSError, ValueError):
-        pass
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return held if sys.platform == "darwin" else 1024 * held
-
-
 def main() -> None:
-    """Be a contender: a line of JSON on stdin says which, then each line how many steps to take.
-
-    Says when it is ready, and after each turn, in a line of JSON, what it took. Ends when
-    stdin does, in the middle of a step too.
-    """
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever libraries print must not be taken for an answer
-    lines = _lines()
-    task = json.loads(next(lines))
-    step = build(
-        task["contender"],
-        from_json(ModelSettings, task["model"]),
-        from_json(TrainingSettings, task["training"]),
-        task["vocabulary_size"],
+    """Be one of them."""
+    contend(
+        lambda task: build(
+            task["contender"],
+            from_json(ModelSettings, task["model"]),
+            from_json(TrainingSettings, task["training"]),
+            task["vocabulary_size"],
+        )
     )
-    print("ready", file=answers, flush=True)
-    for line in lines:
-        began = time.perf_counter()
-        for _ in range(int(line)):
-            step()
-        seconds = time.perf_counter() - began
-        answer = {"seconds": seconds, "peak_memory_bytes": peak_memory()}
-        print(json.dumps(answer), file=answers, flush=True)
-
-
-def _lines() -> Iterator[str]:
-    """The lines of stdin as they come; their end, which is the parent's, ends the process."""
-    read: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def watch() -> None:
-        for line in sys.stdin:
-            read.put(line)
-        os._exit(0)
-
-    threading.Thread(target=watch, daemon=True).start()
-    while True:
-        yield read.get()

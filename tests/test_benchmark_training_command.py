@@ -1,4 +1,4 @@
-"""charrnn benchmark, end to end: rows as they come, the table, what is left out."""
+"""charrnn benchmark training, end to end: rows as they come, the table, what is left out."""
 
 import json
 import os
@@ -11,10 +11,12 @@ import pytest
 from conftest import COMMAND, charrnn
 from test_cli import assert_error
 
-from charrnn import benchmark
-from charrnn.benchmark import Case, Measured
-from charrnn.commands.benchmark import training
-from charrnn.contenders import BF16, CEILING, CHARRNN, FP32, TWINS
+from charrnn import training_benchmark
+from charrnn.benchmark import Measured
+from charrnn.commands.benchmark_training import training
+from charrnn.training_benchmark import Case
+from charrnn.training_contenders import BF16, CEILING, CHARRNN, FP32
+from charrnn.twins import TWINS
 
 KEYS = [
     *("what", "model", "hidden_size", "layers", "embedding_size", "seq_length", "batch_size"),
@@ -102,7 +104,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Case, dict[str, Any]
             CEILING: Measured(0.012, 1, effort["repetitions"]),
         }
 
-    monkeypatch.setattr(benchmark, "measure", measure)
+    monkeypatch.setattr(training_benchmark, "measure", measure)
     return asked
 
 

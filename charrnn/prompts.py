@@ -1,0 +1,92 @@
+"""Prompts in a file: one a line, as they are or as JSON."""
+
+import json
+import reprlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from charrnn.errors import TextError, UnknownCharacterError, UsageError
+from charrnn.sampling import Request, check_prompt
+from charrnn.settings import SamplingSettings
+from charrnn.tokenizer import Vocabulary
+
+_KEYS = ("prompt", "seed", "length", "temperature", "id")
+_EXAMPLE = """such as {"prompt": "To be", "seed": 7, "length": 100, "temperature": 0.8}"""
+
+
+def known_part(text: str, vocabulary: Vocabulary) -> str:
+    """A text without the characters that the vocabulary lacks."""
+    return "".join(character for character in text if character in vocabulary)
+
+
+def read_prompts(
+    stream: BinaryIO,
+    name: str,
+    vocabulary: Vocabulary,
+    *,
+    seed: int,
+    samples: int = 1,
+    skip_unknown: bool = False,
+) -> Iterator[Request]:
+    """What the lines of a file ask for, `samples` times each, read as it is asked for.
+
+    Sample i of the file, from 0, is number i of the seed; those of a line with a seed of its
+    own are numbered from 0. The lines are JSON where the file's name ends in .jsonl or the
+    first of them begins as an object does, with a brace and a quote; blank ones are then
+    passed over. `name` is what errors call the file. Raises TextError for a line that is not
+    UTF-8 or does not say what is wanted, and where there is none, UnknownCharacterError for
+    one that the model cannot read.
+    """
+    as_json, number = name.endswith((".jsonl", ".ndjson")), 0
+    for line_number, line in enumerate(stream, 1):
+        where = f"{name}, line {line_number:,}"
+        try:
+            text = line.decode().rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise TextError(
+                f"{where}: not UTF-8: byte {error.start + 1} is 0x{line[error.start]:02X}",
+                "iconv turns other encodings into UTF-8",
+            ) from None
+        if line_number == 1:
+            text = text.removeprefix("\ufeff")
+            as_json = as_json or text.replace(" ", "").startswith('{"')
+        if as_json and not text.strip():
+            continue
+        asked: dict[str, Any] = _asked(text, where) if as_json else {"prompt": text}
+        prompt = asked.pop("prompt")
+        if skip_unknown:
+            prompt = known_part(prompt, vocabulary)
+        try:
+            check_prompt(prompt, vocabulary)
+        except UnknownCharacterError as error:
+            raise UnknownCharacterError(f"{where}: {error.message}", error.hint) from None
+        own = asked.pop("seed", None)
+        for again in range(samples):
+            if own is None:
+                yield Request(prompt, seed, number, **asked)
+            else:
+                yield Request(prompt, own, again, **asked)
+            number += 1
+    if not number:
+        raise TextError(f"{name}: holds no prompt", "one a line; an empty line is an empty prompt")
+
+
+def _asked(text: str, where: str) -> dict[str, Any]:
+    """What a line of JSON asks for, checked."""
+    try:
+        asked = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TextError(f"{where}: not JSON: {error}", _EXAMPLE) from None
+    if not isinstance(asked, dict) or not isinstance(asked.get("prompt"), str):
+        raise TextError(f"{where}: not an object with a text as its prompt", _EXAMPLE)
+    for key in asked:
+        if key not in _KEYS:
+            raise TextError(f"{where}: {key!r} is none of {', '.join(_KEYS)}", _EXAMPLE)
+    seed = asked.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise TextError(f"{where}: seed {reprlib.repr(seed)}: not a whole number from 0", _EXAMPLE)
+    try:
+        SamplingSettings(**{key: asked[key] for key in ("length", "temperature") if key in asked})
+    except (UsageError, OverflowError) as error:
+        raise TextError(f"{where}: {str(error).removeprefix('--')}", _EXAMPLE) from None
+    return asked
