@@ -53,6 +53,7 @@ ROWS = (
     ("signals",),
     ("commands", "commands.options"),
     (
+        "commands.keyboard",
         "commands.novelty",
         "commands.sitting",
         "commands.train_options",

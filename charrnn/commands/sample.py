@@ -34,6 +34,7 @@ def sample(
     num_samples: options.NumSamples = 1,
     batch: options.Batch = None,
     skip: options.Skip = 0,
+    interactive: options.Interactive = False,
     load_state: options.LoadState = None,
     save_state: options.SaveState = None,
     threads: options.Threads = None,
@@ -51,6 +52,7 @@ def sample(
       charrnn sample
       charrnn sample hamlet-gru --temperature 0.8 --length 2000
       charrnn sample hamlet-gru --prompt "To be" --seed 7 --echo
+      charrnn sample hamlet-gru --interactive
       charrnn sample hamlet-gru --num-samples 1000 --stop $'\\n\\n' --json > samples.jsonl
       charrnn sample hamlet-gru --batch prompts.txt --length 80 > answers.txt
       charrnn sample hamlet-gru --load-state here --length 100 --save-state here
@@ -69,6 +71,20 @@ def sample(
     ):
         if value < least:
             raise UsageError(f"{flag} {value}: must be at least {least}")
+    if interactive:
+        _check_interactive(
+            {
+                "--prompt-file -": prompt_file == "-",
+                "--num-samples": num_samples > 1,
+                "--report-copies": report_copies,
+                "--batch": batch is not None,
+                "--skip": skip > 0,
+                "--load-state": load_state is not None,
+                "--save-state": save_state is not None,
+                "--output": output is not None,
+                "--json": json,
+            }
+        )
     many = batch is not None or num_samples > 1 or skip > 0
     sample_prompts.check(prompt, prompt_file, batch, unknown)
     novelty.check(report_copies, max_copy, corpus)
@@ -100,6 +116,15 @@ def sample(
         index = novelty.opened(path, record, corpus, max_copy, quiet)
     watch = novelty.watching(index, max_copy, record.vocabulary)
     sampler = Sampler(record.settings, record.vocabulary, weights)
+    shown = output is None and sys.stdout.isatty()
+    echo = shown if echo is None else echo
+    if interactive:
+        from charrnn.commands import keyboard
+
+        assert seed is not None
+        session = keyboard.Session(sampler, settings, seed, unknown, watch)
+        keyboard.sit(session, prompt, echo=echo, quiet=quiet)
+        return
 
     with contextlib.ExitStack() as stack:
         text = None
@@ -127,18 +152,23 @@ def sample(
             drawn = [(Request(prompt, begin.seed, begin.number), text)]
 
         told = index if report_copies else None
-        shown = output is None and sys.stdout.isatty()
         if json:
             run = path.absolute().parent.name
             facts = {"run": run, "checkpoint": str(path), "step": record.step}
             pieces = sample_output.as_json(drawn, facts, told)
         else:
-            echo = shown if echo is None else echo
             between = sample_prompts.as_utf8(separator)
             pieces = sample_output.raw(drawn, between, told, echo=echo, shown=shown)
         sample_output.write(pieces, output)
     if save_state is not None and text is not None:
         write_bookmark(save_state, text.place(), record, name)
+
+
+def _check_interactive(others: dict[str, bool]) -> None:
+    """Raise UsageError for an option that makes no sense with --interactive."""
+    for flag, given in others.items():
+        if given:
+            raise UsageError(f"--interactive and {flag}: give one of them")
 
 
 def _check_states(
