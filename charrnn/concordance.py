@@ -29,7 +29,7 @@ SHORTEST = 8
 """The least `run`: what is shorter is ordinary language, and its index larger than the text."""
 
 _FORMAT = 1
-_CACHED = 2**20  # bytes of text; that of less is sorted again in the time a file takes
+_CACHED = 2**18  # bytes of text; that of less is sorted again in the time a file takes
 _HEADS = 2**13
 _HEADER = 256  # bytes
 

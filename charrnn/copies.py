@@ -55,6 +55,7 @@ class Copies:
         self._read = 0  # characters
         # By gram that ends at one of the last bytes, the last first: what `find` gave.
         self._found: deque[tuple[int, int]] = deque(maxlen=concordance.stride)
+        self._silent = 0  # bytes since the last that found anything
         self._live: Places = np.zeros(0, np.int64)  # where the run ends, in the text
         self._complete = True  # whether those are all such places
         self._run = 0  # bytes of the longest run that ends here, if at least `_least`
@@ -68,16 +69,18 @@ class Copies:
         self._sample += data
         self._read += 1
         for end in range(len(self._sample) - len(data) + 1, len(self._sample) + 1):
-            passage = bytes(self._sample[max(0, end - self._gram) : end])
-            whole = len(passage) == self._gram
-            self._found.appendleft(self._concordance.find(passage) if whole else (0, 0))
+            found = (0, 0)
+            if end >= self._gram:
+                found = self._concordance.find(bytes(self._sample[end - self._gram : end]))
+            self._found.appendleft(found)
+            self._silent = 0 if found[1] else self._silent + 1
         before, size = self._run, len(data)
         if before:
             self._live = self._going_on(data)
             if len(self._live):
                 self._run += size
                 self._characters += 1
-        if not len(self._live):
+        if not len(self._live) and (before or self._silent < self._concordance.stride):
             self._search((before or self._least - 1) + size)
         if self._characters >= REPORTED:
             self._copied += self._read - max(self._copied_until, self._read - self._characters)
