@@ -16,7 +16,8 @@ from charrnn.stream import Stream
 from charrnn.streams import Watch
 from charrnn.tokenizer import Vocabulary
 
-_TAIL = 1_000  # characters
+TAIL = 1_000
+"""Characters of a text that are remembered where it is left, and more for longer stop texts."""
 
 
 class Place(NamedTuple):
@@ -52,7 +53,7 @@ class Text(Iterator[str]):
         self._begin, self._settings, self._watch = begin, settings, watch
         self._left, self._drawn = settings.length, begin.drawn
         self._unread: int | None = None  # the last character drawn, while the stream lacks it
-        self._tail = deque(begin.tail, max(_TAIL, *map(len, settings.stop), 0))
+        self._tail = deque(begin.tail, max(TAIL, *map(len, settings.stop), 0))
         self._pieces = self._before_stop()
         if watch:
             for character in vocabulary.encode(begin.tail).tolist():

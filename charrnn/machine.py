@@ -26,15 +26,15 @@ def processors() -> int:
     return max(1, min(counts))
 
 
-def one_thread_a_product() -> None:
-    """Have NumPy multiply with one thread; to be called before it is imported.
+def threads_a_product(count: int) -> None:
+    """Have NumPy multiply with so many threads; to be called before it is imported.
 
-    So a product does not change with the number of processors, and workers that multiply
-    side by side do not each start as many threads as there are.
+    One is best where a matrix stays in one processor's cache, where other processes want
+    the others, and where workers multiply side by side.
     """
     for library in "OPENBLAS", "MKL", "OMP", "VECLIB":
         suffix = "MAXIMUM_THREADS" if library == "VECLIB" else "NUM_THREADS"
-        os.environ[f"{library}_{suffix}"] = "1"
+        os.environ[f"{library}_{suffix}"] = str(count)
 
 
 STREAMS_A_WORKER = 8

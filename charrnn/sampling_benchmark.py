@@ -71,10 +71,13 @@ def cases(
 
 def places(case: Case) -> list[Place]:
     """Who takes part: those that can have threads with one and with all of them."""
-    rivals = [TORCH_NN, BY_HAND, BOUND] if case.model.model in TWINS else [BOUND]
+    rivals = [TORCH_NN, BY_HAND] if case.model.model in TWINS else []
     return [
-        Place(ONE_STREAM, 1),
-        *(Place(rival, n) for rival in rivals for n in sorted({1, case.threads})),
+        *(
+            Place(contender, count)
+            for contender in (ONE_STREAM, *rivals, BOUND)
+            for count in sorted({1, case.threads})
+        ),
         *(Place(MANY, case.threads), Place(PROMPT, case.threads), Place(SINGLY, 1)),
     ]
 
@@ -111,9 +114,9 @@ def entrant(place: Place, case: Case) -> Entrant:
             "vocabulary_size": case.vocabulary_size,
             "threads": place.threads,
         },
-        # NumPy's products ask for it as they are loaded; torch's never look. charrnn has one
-        # thread for each of them, so that they are always the same.
-        {"OPENBLAS_NUM_THREADS": str(place.threads if place.contender == BOUND else 1)},
+        # NumPy's products ask for it as they are loaded; torch's never look. Workers that
+        # multiply side by side have one each.
+        {"OPENBLAS_NUM_THREADS": str(1 if place.contender in (MANY, PROMPT) else place.threads)},
     )
 
 

@@ -68,6 +68,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Case, dict[str, Any]
     asked = []
     seconds = {
         Place(ONE_STREAM, 1): 0.0032,
+        Place(ONE_STREAM, 2): 0.0064,
         Place(BOUND, 1): 0.0016,
         Place(BOUND, 2): 0.0024,
         Place(TORCH_NN, 1): 0.32,

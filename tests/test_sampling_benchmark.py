@@ -55,7 +55,7 @@ def test_what_cannot_be_measured_is_wrong_usage(flag: str, given: dict[str, Any]
 
 def test_rivals_take_part_with_one_thread_and_with_all() -> None:
     assert places(TINY) == [
-        *(Place(ONE_STREAM, 1), Place(TORCH_NN, 1), Place(TORCH_NN, 2)),
+        *(Place(ONE_STREAM, 1), Place(ONE_STREAM, 2), Place(TORCH_NN, 1), Place(TORCH_NN, 2)),
         *(Place(BY_HAND, 1), Place(BY_HAND, 2), Place(BOUND, 1), Place(BOUND, 2)),
         *(Place(MANY, 2), Place(PROMPT, 2), Place(SINGLY, 1)),
     ]
@@ -78,7 +78,8 @@ def test_each_is_told_what_to_be_and_numpy_its_threads(monkeypatch: pytest.Monke
     for place, entrant in asked.items():
         assert entrant.task["contender"] == entrant.name == place.contender
         assert entrant.task["threads"] == place.threads
-        products = str(place.threads) if place.contender == BOUND else "1"
+        side_by_side = place.contender in (MANY, PROMPT)
+        products = "1" if side_by_side else str(place.threads)
         assert entrant.environment == {"OPENBLAS_NUM_THREADS": products}
 
 

@@ -88,11 +88,11 @@ def sample(
     many = batch is not None or num_samples > 1 or skip > 0
     sample_prompts.check(prompt, prompt_file, batch, unknown)
     novelty.check(report_copies, max_copy, corpus)
-    _check_states(save_state, load_state, output, many, seed)
+    _check_states(save_state, load_state, output, many, seed, max_copy)
 
     from charrnn import machine
 
-    machine.one_thread_a_product()
+    machine.threads_a_product(1 if many or threads is None else threads)
     threads = threads or machine.processors()
 
     from charrnn import runs
@@ -164,6 +164,10 @@ def sample(
         write_bookmark(save_state, text.place(), record, name)
 
 
+_LONGEST_COPY = 1_000
+"""No more than `continuation.TAIL`, which takes NumPy to look up."""
+
+
 def _check_interactive(others: dict[str, bool]) -> None:
     """Raise UsageError for an option that makes no sense with --interactive."""
     for flag, given in others.items():
@@ -177,6 +181,7 @@ def _check_states(
     output: Path | None,
     many: bool,
     seed: int | None,
+    max_copy: int | None,
 ) -> None:
     """Raise UsageError where the state of a sample cannot be meant so, and what no file can be."""
     for flag, state in ("--load-state", load_state), ("--save-state", save_state):
@@ -184,6 +189,11 @@ def _check_states(
             raise UsageError(
                 f"{flag} with many samples: one alone has a state",
                 "leave --batch, --num-samples and --skip out",
+            )
+        if state is not None and (max_copy or 0) > _LONGEST_COPY:
+            raise UsageError(
+                f"--max-copy {max_copy} with {flag}: no more than {_LONGEST_COPY:,} characters of "
+                "a text are remembered"
             )
     if save_state is None:
         return

@@ -64,7 +64,9 @@ Batch = Annotated[
     option("--batch", "A file of prompts, one a line, or lines of JSON; - is stdin.", _MANY),
 ]
 Skip = Annotated[int, option("--skip", "Leave out so many samples at the beginning.", _MANY)]
-Threads = Annotated[int | None, option("--threads", "Default: the processors there are.", _MANY)]
+Threads = Annotated[
+    int | None, option("--threads", "Default: the processors there are; 1 for one sample.", _MANY)
+]
 Separator = Annotated[
     str,
     option("--separator", r"Between samples; \n, \t and \0 are understood.", _MANY),
