@@ -71,9 +71,19 @@ def ready(settings: ModelSettings, w_ih: Vector, b_ih: Vector, w_hh: Vector, b_h
     added = b_hh.copy()
     if model == "gru":
         added[2 * size :] = 0.0  # b_hn is multiplied by the reset
-    return Layer(
+    layer = Layer(
         settings, w_ih * scale[:, None], (b_ih + added) * scale, w_hh * scale[:, None], b_hh
     )
+    if model == "lstm":
+        w_ih, bias, w_hh = _g_last(layer.w_ih), _g_last(layer.bias), _g_last(layer.w_hh)
+        return layer._replace(w_ih=w_ih, bias=bias, w_hh=w_hh)
+    return layer
+
+
+def _g_last(gates: Vector) -> Vector:
+    """The lstm's gates i, f, g, o as i, f, o, g: (4·H, ...)."""
+    i, f, g, o = np.split(gates, 4)
+    return np.concatenate([i, f, o, g])
 
 
 _LOGISTIC = {
@@ -123,26 +133,27 @@ class _Rnn:
 
 
 class _Lstm:
+    """Its gates stand as i, f, o, g and then c, so that i⊙g and f⊙c are one product."""
+
     def __init__(self, w: Vector, streams: tuple[int, ...]) -> None:
         size = w.shape[1]
-        self._w, self._a = w, np.zeros((4 * size, *streams), w.dtype)
-        self._h, self._c = np.zeros((2, size, *streams), w.dtype)
+        self._w, self._h = w, np.zeros((size, *streams), w.dtype)
+        all_five = np.zeros((5 * size, *streams), w.dtype)
+        self._a, self._c = all_five[: 4 * size], all_five[4 * size :]
+        self._ifo, self._o = self._a[: 3 * size], self._a[2 * size : 3 * size]
+        self._if, self._gc = all_five[: 2 * size], all_five[3 * size :]
+        self._ig, self._fc = self._a[:size], self._a[size : 2 * size]
         self.state: State = (self._h, self._c)
-        self._if, self._o = self._a[: 2 * size], self._a[3 * size :]
-        self._i, self._f = self._a[:size], self._a[size : 2 * size]
-        self._g = self._a[2 * size : 3 * size]
 
     def step(self, x: Vector) -> None:
         a, c, h = self._a, self._c, self._h
         np.dot(self._w, h, out=a)
         np.add(a, x, out=a)
         np.tanh(a, out=a)
-        for logistic in self._if, self._o:
-            np.multiply(logistic, _HALF, out=logistic)
-            np.add(logistic, _HALF, out=logistic)
-        np.multiply(c, self._f, out=c)
-        np.multiply(self._g, self._i, out=self._g)
-        np.add(c, self._g, out=c)
+        np.multiply(self._ifo, _HALF, out=self._ifo)
+        np.add(self._ifo, _HALF, out=self._ifo)
+        np.multiply(self._if, self._gc, out=self._if)
+        np.add(self._ig, self._fc, out=c)
         np.tanh(c, out=h)
         np.multiply(h, self._o, out=h)
 

@@ -46,8 +46,6 @@ class Sample(NamedTuple):
 
     request: Request
     text: str
-    watch: Watch | None
-    """what looked at the text as it was drawn"""
 
 
 class Sampler:
@@ -151,12 +149,12 @@ class Sampler:
         """
         stops = [self.vocabulary.encode(stop).tolist() for stop in settings.stop]
         ending = {tuple(stop) for stop in stops if len(self.vocabulary) not in stop}
-        sent: deque[tuple[Request, Watch | None]] = deque()
+        sent: deque[Request] = deque()
 
         def wanted() -> Iterator[Wanted]:
             for request in requests:
                 each = self._wanted(request, settings, watch and watch())
-                sent.append((request, each.watch))
+                sent.append(request)
                 yield each
 
         for ids in draw_all(
@@ -166,8 +164,7 @@ class Sampler:
                 raise no_probabilities()
             text = self.vocabulary.decode(np.asarray(ids))
             cut = max((len(stop) for stop in settings.stop if text.endswith(stop)), default=0)
-            request, own = sent.popleft()
-            yield Sample(request, text[: len(text) - cut], own)
+            yield Sample(sent.popleft(), text[: len(text) - cut])
 
     def _wanted(self, request: Request, settings: SamplingSettings, watch: Watch | None) -> Wanted:
         ids = self._ids(request.prompt)

@@ -75,7 +75,7 @@ def places(case: Case) -> list[Place]:
     return [
         Place(ONE_STREAM, 1),
         *(Place(rival, n) for rival in rivals for n in sorted({1, case.threads})),
-        *(Place(MANY, case.threads), Place(PROMPT, 1), Place(SINGLY, 1)),
+        *(Place(MANY, case.threads), Place(PROMPT, case.threads), Place(SINGLY, 1)),
     ]
 
 

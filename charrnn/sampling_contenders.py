@@ -53,7 +53,7 @@ def build(contender: str, model: ModelSettings, vocabulary_size: int, threads: i
     if contender == MANY:
         return many_step(sampler(model, weights), threads)
     if contender in (PROMPT, SINGLY):
-        return prompt_step(sampler(model, weights), characters)
+        return prompt_step(sampler(model, weights), characters, threads)
     from charrnn import textbook  # which imports torch
 
     textbook.use_threads(threads)
@@ -109,11 +109,11 @@ def many_step(own: Sampler, threads: int) -> Step:
     return step
 
 
-def prompt_step(own: Sampler, characters: int) -> Step:
+def prompt_step(own: Sampler, characters: int, threads: int) -> Step:
     """What reads a prompt of so many characters, drawn at random."""
     ids = np.random.default_rng(0).integers(len(own.vocabulary), size=characters)
     prompt = own.vocabulary.decode(ids)
-    return lambda: own.read_prompt(prompt)
+    return lambda: own.read_prompt(prompt, threads=threads)
 
 
 def bound_step(model: ModelSettings, weights: Weights, characters: int) -> Step:

@@ -88,3 +88,35 @@ def unwinding() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Interruptions:
+    """While entered, Ctrl-C is noted, and raised where `raised` says so alone."""
+
+    def __init__(self) -> None:
+        self._noted = False
+        self._before: Any = None
+
+    def __enter__(self) -> "Interruptions":
+        self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._noted = True
+
+    def noted(self) -> bool:
+        """Whether there was one since this was last asked."""
+        noted, self._noted = self._noted, False
+        return noted
+
+    @contextlib.contextmanager
+    def raised(self) -> Iterator[None]:
+        """Inside, Ctrl-C raises KeyboardInterrupt, on the way out too."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, self._note)

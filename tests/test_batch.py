@@ -202,11 +202,12 @@ def test_ctrl_c_ends_it_quietly_with_what_was_complete(trained: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout
-    first = json.loads(process.stdout.readline())
-    process.send_signal(signal.SIGINT)
-    rest, complaints = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert complaints == ""
-    numbers = [first["number"], *(json.loads(line)["number"] for line in rest.splitlines())]
+    assert process.stdout and process.stderr
+    with process.stdout, process.stderr:
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        lines = [first, *process.stdout.read().splitlines()]
+        assert process.stderr.read() == ""
+    assert process.wait(60) == 130
+    numbers = [json.loads(line)["number"] for line in lines]
     assert numbers == list(range(len(numbers)))

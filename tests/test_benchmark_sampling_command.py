@@ -77,6 +77,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Case, dict[str, Any]
         Place(MANY, 1): 0.64,
         Place(MANY, 2): 0.64,
         Place(PROMPT, 1): 0.5,
+        Place(PROMPT, 2): 0.5,
         Place(SINGLY, 1): 0.01,
     }
 

@@ -50,9 +50,10 @@ def on_terminal(
     columns: int = 80,
     keys: Sequence[tuple[str, str]] = (),
     cwd: Path | None = None,
+    command: Path | str = COMMAND,
     **environment: str,
 ) -> Shown:
-    """Run the installed command on a pseudo-terminal of its own.
+    """Run the installed command, or another one, on a pseudo-terminal of its own.
 
     `keys` are pairs: when the first has appeared, the second is typed.
     """
@@ -60,7 +61,7 @@ def on_terminal(
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
     kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
-        [COMMAND, *map(str, arguments)],
+        [command, *map(str, arguments)],
         cwd=cwd,
         env={**kept, "TERM": "xterm-256color", **environment},
         preexec_fn=lambda: os.login_tty(terminal),

@@ -53,12 +53,15 @@ ROWS = (
     ("signals",),
     ("commands", "commands.options"),
     (
+        "commands.keyboard",
         "commands.novelty",
         "commands.sitting",
         "commands.train_options",
         "commands.sample_options",
+        "commands.sample_prompts",
         "commands.measuring",
     ),
+    ("commands.sample_output",),
     ("commands.benchmark_training", "commands.benchmark_sampling"),
     ("commands.benchmark",),
     (

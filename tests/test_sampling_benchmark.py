@@ -57,7 +57,7 @@ def test_rivals_take_part_with_one_thread_and_with_all() -> None:
     assert places(TINY) == [
         *(Place(ONE_STREAM, 1), Place(TORCH_NN, 1), Place(TORCH_NN, 2)),
         *(Place(BY_HAND, 1), Place(BY_HAND, 2), Place(BOUND, 1), Place(BOUND, 2)),
-        *(Place(MANY, 2), Place(PROMPT, 1), Place(SINGLY, 1)),
+        *(Place(MANY, 2), Place(PROMPT, 2), Place(SINGLY, 1)),
     ]
     assert len(places(Case(TINY.model, 7, threads=1))) == 7
     alone = Case(ModelSettings("product"), 7, threads=1)

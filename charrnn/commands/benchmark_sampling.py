@@ -29,7 +29,7 @@ def sampling(
         option("--hidden-size", "This size (repeatable; default: 128, 512).", WHAT),
     ] = None,
     quick: Annotated[
-        bool, option("--quick", "About a minute: the size 512 alone, shorter.", WHAT)
+        bool, option("--quick", "A minute or two: the size 512 alone, shorter.", WHAT)
     ] = False,
     layers: Annotated[int, option("--layers", "Recurrent layers.", SHAPE)] = 2,
     embedding_size: Annotated[

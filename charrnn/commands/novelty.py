@@ -56,9 +56,9 @@ def watching(
     return functools.partial(Limit, index, max_copy, vocabulary)
 
 
-def reading(index: "Concordance | None", report_copies: bool) -> "Copies | None":
+def reading(index: "Concordance | None") -> "Copies | None":
     """What reads a sample to report on it, where that is asked for."""
-    if index is None or not report_copies:
+    if index is None:
         return None
     from charrnn.copies import Copies
 

@@ -1,30 +1,19 @@
 """charrnn sample: a checkpoint to text."""
 
 import contextlib
-import functools
 import itertools
 import os
-import re
 import secrets
 import sys
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
 
 from charrnn import console
-from charrnn.commands import novelty
+from charrnn.commands import novelty, sample_output, sample_prompts
 from charrnn.commands import sample_options as options
 from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet
-from charrnn.errors import TextError, UsageError
-from charrnn.files import failures_named, output_file
+from charrnn.errors import UsageError
+from charrnn.files import failures_named
 from charrnn.settings import SamplingSettings
-from charrnn.signals import unwinding
-
-if TYPE_CHECKING:
-    from charrnn.continuation import Text
-    from charrnn.copies import Copies
-    from charrnn.sampling import Request
-    from charrnn.tokenizer import Vocabulary
 
 
 def sample(
@@ -45,6 +34,7 @@ def sample(
     num_samples: options.NumSamples = 1,
     batch: options.Batch = None,
     skip: options.Skip = 0,
+    interactive: options.Interactive = False,
     load_state: options.LoadState = None,
     save_state: options.SaveState = None,
     threads: options.Threads = None,
@@ -62,6 +52,7 @@ def sample(
       charrnn sample
       charrnn sample hamlet-gru --temperature 0.8 --length 2000
       charrnn sample hamlet-gru --prompt "To be" --seed 7 --echo
+      charrnn sample hamlet-gru --interactive
       charrnn sample hamlet-gru --num-samples 1000 --stop $'\\n\\n' --json > samples.jsonl
       charrnn sample hamlet-gru --batch prompts.txt --length 80 > answers.txt
       charrnn sample hamlet-gru --load-state here --length 100 --save-state here
@@ -70,9 +61,8 @@ def sample(
     Temperature, --top-k, --top-p and --min-p apply in that order. Of several samples each
     depends on its prompt and its seed alone, however many there are.
     """
-    settings = SamplingSettings(
-        length, temperature, top_k, top_p, min_p, tuple(map(_as_utf8, stop or ()))
-    )
+    stops = tuple(map(sample_prompts.as_utf8, stop or ()))
+    settings = SamplingSettings(length, temperature, top_k, top_p, min_p, stops)
     for flag, value, least in (
         ("--num-samples", num_samples, 1),
         ("--skip", skip, 0),
@@ -81,13 +71,22 @@ def sample(
     ):
         if value < least:
             raise UsageError(f"{flag} {value}: must be at least {least}")
-    if unknown not in ("error", "skip"):
-        raise UsageError(f"--unknown {unknown}: must be error or skip")
-    given = {"--prompt": prompt, "--prompt-file": prompt_file, "--batch": batch}
-    if len([flag for flag, value in given.items() if value is not None]) > 1:
-        raise UsageError("--prompt, --prompt-file and --batch: give one of them")
-
+    if interactive:
+        _check_interactive(
+            {
+                "--prompt-file -": prompt_file == "-",
+                "--num-samples": num_samples > 1,
+                "--report-copies": report_copies,
+                "--batch": batch is not None,
+                "--skip": skip > 0,
+                "--load-state": load_state is not None,
+                "--save-state": save_state is not None,
+                "--output": output is not None,
+                "--json": json,
+            }
+        )
     many = batch is not None or num_samples > 1 or skip > 0
+    sample_prompts.check(prompt, prompt_file, batch, unknown)
     novelty.check(report_copies, max_copy, corpus)
     _check_states(save_state, load_state, output, many, seed)
 
@@ -100,7 +99,6 @@ def sample(
     from charrnn.bookmark import read_bookmark, write_bookmark
     from charrnn.checkpoints import read_checkpoint
     from charrnn.continuation import Place
-    from charrnn.prompts import known_part
     from charrnn.sampling import Request, Sampler
 
     path, (record, weights) = runs.open_found(checkpoint, checkpoint_dir, read_checkpoint)
@@ -112,145 +110,65 @@ def sample(
         seed = secrets.randbelow(2**31)
         if not quiet:
             console.notice(f"seed {seed}")
-    if prompt is not None:
-        prompt = _as_utf8(prompt)
-    elif prompt_file is not None:
-        prompt = _read_prompt(prompt_file)
-    prompt = prompt or ""
-    if unknown == "skip":
-        prompt = known_part(prompt, record.vocabulary)
-    sampler = Sampler(record.settings, record.vocabulary, weights)
+    prompt = sample_prompts.read(prompt, prompt_file, record.vocabulary, unknown)
     index = None
     if report_copies or max_copy is not None:
         index = novelty.opened(path, record, corpus, max_copy, quiet)
     watch = novelty.watching(index, max_copy, record.vocabulary)
+    sampler = Sampler(record.settings, record.vocabulary, weights)
+    shown = output is None and sys.stdout.isatty()
+    echo = shown if echo is None else echo
+    if interactive:
+        from charrnn.commands import keyboard
 
-    text: Text | None = None
-    drawn: Iterable[tuple[Request, Iterable[str]]]
-    if many:
         assert seed is not None
-        requests = _requests(
-            batch, prompt, record.vocabulary, seed, num_samples, skip_unknown=unknown == "skip"
-        )
-        samples = sampler.sample_many(
-            itertools.islice(requests, skip, None), settings, threads=threads, watch=watch
-        )
-        drawn = ((sample.request, [sample.text]) for sample in samples)
-    else:
-        if begin is None:
-            assert seed is not None
-            begin = Place(sampler.read_prompt(prompt, threads=threads), seed)
-        else:
-            if seed is not None:
-                begin = begin._replace(seed=seed, number=0, drawn=0)
-            if prompt:
-                state = sampler.read_prompt(prompt, begin.state, threads=threads)
-                begin = begin._replace(state=state, tail="")
-        text = sampler.go_on(begin, settings, watch and watch())
-        drawn = [(Request(prompt, begin.seed, begin.number), text)]
+        session = keyboard.Session(sampler, settings, seed, unknown, watch)
+        keyboard.sit(session, prompt, echo=echo, quiet=quiet)
+        return
 
-    facts = {"run": path.absolute().parent.name, "checkpoint": str(path), "step": record.step}
-    between = _unescaped(_as_utf8(separator))
-    reading = functools.partial(novelty.reading, index, report_copies)
-    if json:
-        pieces = _as_json(drawn, facts, reading)
-    else:
-        shown = output is None and sys.stdout.isatty()
-        pieces = _raw(
-            drawn,
-            between,
-            reading,
-            skipped=skip,
-            echo=shown if echo is None else echo,
-            shown=shown,
-        )
-    try:
-        _write(pieces, output)
-    finally:
+    with contextlib.ExitStack() as stack:
+        text = None
+        drawn: sample_output.Drawn
         if many:
-            samples.close()
+            assert seed is not None
+            requests = sample_prompts.requests(
+                batch, prompt, record.vocabulary, unknown, seed=seed, num_samples=num_samples
+            )
+            wanted = itertools.islice(requests, skip, None)
+            samples = sampler.sample_many(wanted, settings, threads=threads, watch=watch)
+            stack.callback(samples.close)
+            drawn = ((sample.request, [sample.text]) for sample in samples)
+        else:
+            if begin is None:
+                assert seed is not None
+                begin = Place(sampler.read_prompt(prompt, threads=threads), seed)
+            else:
+                if seed is not None:
+                    begin = begin._replace(seed=seed, number=0, drawn=0)
+                if prompt:
+                    state = sampler.read_prompt(prompt, begin.state, threads=threads)
+                    begin = begin._replace(state=state, tail="")
+            text = sampler.go_on(begin, settings, watch and watch())
+            drawn = [(Request(prompt, begin.seed, begin.number), text)]
+
+        told = index if report_copies else None
+        if json:
+            run = path.absolute().parent.name
+            facts = {"run": run, "checkpoint": str(path), "step": record.step}
+            pieces = sample_output.as_json(drawn, facts, told)
+        else:
+            between = sample_prompts.as_utf8(separator)
+            pieces = sample_output.raw(drawn, between, told, echo=echo, shown=shown)
+        sample_output.write(pieces, output)
     if save_state is not None and text is not None:
         write_bookmark(save_state, text.place(), record, name)
 
 
-def _requests(
-    batch: str | None,
-    prompt: str,
-    vocabulary: "Vocabulary",
-    seed: int,
-    num_samples: int,
-    *,
-    skip_unknown: bool,
-) -> Iterator["Request"]:
-    """What is asked for, by the lines of --batch or by number."""
-    from charrnn.prompts import read_prompts
-    from charrnn.sampling import Request
-
-    if batch is None:
-        yield from (Request(prompt, seed, number) for number in range(num_samples))
-        return
-    with _opened(batch) as stream:
-        yield from read_prompts(
-            stream, batch, vocabulary, seed=seed, samples=num_samples, skip_unknown=skip_unknown
-        )
-
-
-def _as_json(
-    drawn: Iterable[tuple["Request", Iterable[str]]],
-    facts: dict[str, Any],
-    reading: "Callable[[], Copies | None]",
-) -> Iterator[str]:
-    for request, text in drawn:
-        copies = reading()
-        yield console.json_line(
-            {
-                **facts,
-                "seed": request.seed,
-                "number": request.number,
-                **({} if request.id is None else {"id": request.id}),
-                "prompt": request.prompt,
-                "text": "".join(novelty.followed(text, copies)),
-                **({} if copies is None else novelty.to_json(copies.report())),
-            }
-        )
-
-
-def _raw(
-    drawn: Iterable[tuple["Request", Iterable[str]]],
-    between: str,
-    reading: "Callable[[], Copies | None]",
-    *,
-    skipped: int,
-    echo: bool,
-    shown: bool,
-) -> Iterator[str]:
-    """Texts as they are; `shown` on a terminal, where nothing should follow on their last line."""
-    for number, (request, text) in enumerate(drawn):
-        copies = reading()
-        if number and between != "\n":
-            yield between
-        if echo:
-            yield request.prompt
-        yield from novelty.followed(text, copies)
-        if between == "\n":  # at once, since whoever asked may wait for it
-            yield between
-        if copies is not None:
-            novelty.tell(skipped + number, copies.report())
-    if shown and between != "\n":
-        yield "\n"
-
-
-def _write(pieces: Iterable[str], output: Path | None) -> None:
-    """Write to stdout as it comes, or to a file that is whole at the end."""
-    if output is None:
-        for piece in pieces:
-            console.write(piece)
-        console.flush()
-        return
-    with unwinding(), output_file(output) as stream:
-        for piece in pieces:
-            # As console.use_utf8 has it: JSON may name a file whose name is no UTF-8.
-            stream.write(piece.encode("utf-8", "surrogateescape"))
+def _check_interactive(others: dict[str, bool]) -> None:
+    """Raise UsageError for an option that makes no sense with --interactive."""
+    for flag, given in others.items():
+        if given:
+            raise UsageError(f"--interactive and {flag}: give one of them")
 
 
 def _check_states(
@@ -275,41 +193,3 @@ def _check_states(
         raise UsageError(f"--seed {seed}: too large for --save-state", "give one below 2**63")
     with failures_named(save_state):  # before an hour of drawing, not after
         Path(os.path.realpath(save_state)).parent.stat()
-
-
-def _as_utf8(argument: str) -> str:
-    """A word of the command line read as UTF-8, where the locale read it as something less."""
-    return os.fsencode(argument).decode("utf-8", "surrogateescape")
-
-
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\"}
-
-
-def _unescaped(text: str) -> str:
-    """A text with its escapes resolved, since no shell passes on a NUL."""
-    return re.sub(r"\\([ntr0\\])", lambda found: _ESCAPES[found[1]], text)
-
-
-def _read_prompt(name: str) -> str:
-    """The text of --prompt-file, without the line end that ends it."""
-    from charrnn.texts import decode, read_text
-
-    if name == "-":
-        text = decode(Path("stdin"), sys.stdin.buffer.read()).characters
-    else:
-        text = read_text(Path(name)).characters
-    return text.removesuffix("\n").removesuffix("\r")
-
-
-@contextlib.contextmanager
-def _opened(name: str) -> Iterator[BinaryIO]:
-    """The file of --batch, or stdin."""
-    if name == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        stream = open(name, "rb")
-    except OSError as error:
-        raise TextError(f"{name}: {error.strerror}", "--batch FILE: one prompt a line") from None
-    with stream:
-        yield stream

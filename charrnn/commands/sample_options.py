@@ -28,6 +28,7 @@ Unknown = Annotated[
     str, option("--unknown", "Characters the model never saw: error or skip.", _TEXT)
 ]
 
+Interactive = Annotated[bool, option("--interactive", "Ask for one prompt after the other.", _TEXT)]
 LoadState = Annotated[
     Path | None, option("--load-state", "Go on exactly where --save-state left a text.", _TEXT)
 ]

@@ -1,0 +1,81 @@
+"""How charrnn sample writes what it has drawn: raw or as JSON, to stdout or to a file."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charrnn import console
+from charrnn.commands import novelty
+from charrnn.files import output_file
+from charrnn.signals import unwinding
+
+if TYPE_CHECKING:
+    from charrnn.concordance import Concordance
+    from charrnn.sampling import Request
+
+Drawn = Iterable[tuple["Request", Iterable[str]]]
+"""Each request and the text drawn for it, in pieces."""
+
+
+def as_json(drawn: Drawn, facts: dict[str, Any], index: "Concordance | None") -> Iterator[str]:
+    """A line of JSON a sample; `index` is of the training text, if copies are to be told."""
+    for request, pieces in drawn:
+        copies = novelty.reading(index)
+        text = "".join(novelty.followed(pieces, copies))
+        yield console.json_line(
+            {
+                **facts,
+                "seed": request.seed,
+                "number": request.number,
+                **({} if request.id is None else {"id": request.id}),
+                "prompt": request.prompt,
+                "text": text,
+                **(novelty.to_json(copies.report()) if copies else {}),
+            }
+        )
+
+
+def raw(
+    drawn: Drawn, separator: str, index: "Concordance | None", *, echo: bool, shown: bool
+) -> Iterator[str]:
+    """Texts as they are, their pieces as they come, with what stands between them.
+
+    A line end stands after each, the last one too. `echo` puts the prompt before it. `shown`
+    is whether it goes to a terminal, where nothing should follow on the last line.
+    """
+    between = _unescaped(separator)
+    for count, (request, pieces) in enumerate(drawn):
+        if count and between != "\n":
+            yield between
+        if echo:
+            yield request.prompt
+        copies = novelty.reading(index)
+        yield from novelty.followed(pieces, copies)
+        if between == "\n":  # at once, since whoever asked may wait for it
+            yield between
+        if copies:
+            novelty.tell(request.number, copies.report())
+    if shown and between != "\n":
+        yield "\n"
+
+
+def write(pieces: Iterable[str], output: Path | None) -> None:
+    """Write to stdout as it comes, or to a file that is whole at the end."""
+    if output is None:
+        for piece in pieces:
+            console.write(piece)
+        console.flush()
+        return
+    with unwinding(), output_file(output) as stream:
+        for piece in pieces:
+            # As console.use_utf8 has it: JSON may name a file whose name is no UTF-8.
+            stream.write(piece.encode("utf-8", "surrogateescape"))
+
+
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\"}
+
+
+def _unescaped(text: str) -> str:
+    """A text with its escapes resolved, since no shell passes on a NUL."""
+    return re.sub(r"\\([ntr0\\])", lambda found: _ESCAPES[found[1]], text)

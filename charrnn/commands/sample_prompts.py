@@ -1,0 +1,93 @@
+"""What charrnn sample goes on from: prompts on the command line, in a file, a line each."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from charrnn.errors import TextError, UsageError
+
+if TYPE_CHECKING:
+    from charrnn.sampling import Request
+    from charrnn.tokenizer import Vocabulary
+
+
+def check(prompt: str | None, prompt_file: str | None, batch: str | None, unknown: str) -> None:
+    """Raise UsageError where the flags cannot be meant."""
+    if sum(given is not None for given in (prompt, prompt_file, batch)) > 1:
+        raise UsageError("--prompt, --prompt-file and --batch: give one of them")
+    if unknown not in ("error", "skip"):
+        raise UsageError(f"--unknown {unknown}: must be error or skip")
+
+
+def read(
+    prompt: str | None, prompt_file: str | None, vocabulary: "Vocabulary", unknown: str
+) -> str:
+    """The one prompt there is, or none; raises TextError."""
+    from charrnn.prompts import known_part
+
+    if prompt is not None:
+        prompt = as_utf8(prompt)
+    elif prompt_file is not None:
+        prompt = _of_file(prompt_file)
+    prompt = prompt or ""
+    return known_part(prompt, vocabulary) if unknown == "skip" else prompt
+
+
+def requests(
+    batch: str | None,
+    prompt: str,
+    vocabulary: "Vocabulary",
+    unknown: str,
+    *,
+    seed: int,
+    num_samples: int,
+) -> Iterator["Request"]:
+    """What is asked for: by the lines of --batch, or so many samples of one prompt."""
+    from charrnn.prompts import read_prompts
+    from charrnn.sampling import Request
+
+    if batch is None:
+        yield from (Request(prompt, seed, number) for number in range(num_samples))
+        return
+    with _opened(batch) as stream:
+        yield from read_prompts(
+            stream,
+            batch,
+            vocabulary,
+            seed=seed,
+            samples=num_samples,
+            skip_unknown=unknown == "skip",
+        )
+
+
+def as_utf8(argument: str) -> str:
+    """A word of the command line read as UTF-8, where the locale read it as something less."""
+    return os.fsencode(argument).decode("utf-8", "surrogateescape")
+
+
+def _of_file(name: str) -> str:
+    """The text of --prompt-file, without the line end that ends it."""
+    from charrnn.texts import decode, read_text
+
+    if name == "-":
+        text = decode(Path("stdin"), sys.stdin.buffer.read()).characters
+    else:
+        text = read_text(Path(name)).characters
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+@contextlib.contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    """The file of --batch, or stdin."""
+    if name == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = open(name, "rb")
+    except OSError as error:
+        raise TextError(f"{name}: {error.strerror}", "--batch FILE: one prompt a line") from None
+    with stream:
+        yield stream
