@@ -6,9 +6,9 @@ place within its first `stride` bytes, and from there on at least `gram` = run -
 bytes that the order finds by bisection.
 """
 
-import functools
 import json
 import mmap
+import os
 import sys
 import zlib
 from bisect import bisect_left, bisect_right
@@ -32,6 +32,7 @@ _FORMAT = 1
 _CACHED = 2**18  # bytes of text; that of less is sorted again in the time a file takes
 _HEADS = 2**13
 _HEADER = 256  # bytes
+_CHUNK = 2**22  # bytes
 
 
 class Concordance:
@@ -55,7 +56,7 @@ class Concordance:
         for number in range(0, len(places), self._apart):
             start = self._items[number] * self.stride
             self._heads.append(text.slice(start, start + self.gram))
-            if len(self._heads) % 1024 == 0:
+            if len(self._heads) % 256 == 0:
                 text.forget()
 
     def find(self, passage: bytes) -> tuple[int, int]:
@@ -174,24 +175,22 @@ def _write(path: Path, text: Original, run: int) -> None:
 def _read(path: Path, text: Original, run: int) -> NDArray[Any] | None:
     """The places in a file, mapped; None where there is none or it is not what was written."""
     kind, count = np.dtype(_type(text)), kept(text, run)
+    left, checksum = count * kind.itemsize, 0
     try:
         with open_regular(path) as stream:
-            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            if os.fstat(stream.fileno()).st_size != _HEADER + left + 4:
+                return None
+            if stream.read(_HEADER) != _header(text, run):
+                return None
+            while left:
+                data = stream.read(min(left, _CHUNK))
+                if not data or np.frombuffer(data, kind).max() >= count:
+                    return None
+                checksum = zlib.crc32(data, checksum)
+                left -= len(data)
+            if stream.read(4) != checksum.to_bytes(4, "little"):
+                return None
+            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError):
         return None
-    end = _HEADER + count * kind.itemsize
-    if len(data) != end + 4 or data[:_HEADER] != _header(text, run):
-        return None
-    checksum = functools.reduce(
-        lambda sum_, at: zlib.crc32(memoryview(data)[at : min(at + 2**22, end)], sum_),
-        range(_HEADER, end, 2**22),
-        0,
-    )
-    if checksum.to_bytes(4, "little") != data[end:]:
-        return None
-    places = np.frombuffer(data, kind, count, _HEADER)
-    if places.max(initial=0) >= max(count, 1):
-        return None
-    if hasattr(mmap, "MADV_DONTNEED"):
-        data.madvise(mmap.MADV_DONTNEED)
-    return places
+    return np.frombuffer(mapped, kind, count, _HEADER)
