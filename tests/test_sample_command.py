@@ -15,6 +15,8 @@ from conftest import COMMAND, charrnn
 from test_cli import assert_error, imports, on_terminal, shell
 
 from charrnn.checkpoints import read_record
+from charrnn.commands.sample import _LONGEST_COPY
+from charrnn.continuation import TAIL
 
 
 def sample(trained: Path, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -80,6 +82,10 @@ def test_the_run_left_out_is_the_one_written_last_and_told(trained: Path, tmp_pa
     done = charrnn("sample", "--checkpoint-dir", tmp_path, "--length", 5, "--seed", 1)
     assert done.returncode == 0
     assert re.fullmatch(rf"checkpoint {tmp_path}/newer/step-\d+\.safetensors\n", done.stderr)
+
+
+def test_one_text_is_the_same_with_several_threads(trained: Path, text: str) -> None:
+    assert sample(trained, "--length", 60, "--threads", 2).stdout == text
 
 
 def test_a_run_a_directory_and_a_file_are_the_same_checkpoint(trained: Path, text: str) -> None:
@@ -291,6 +297,10 @@ def test_a_state_is_written_after_the_text_and_only_if_all_of_it_was(
     assert len(out.read_text(encoding="utf-8")) == 10
 
 
+def test_a_state_remembers_as_much_as_the_longest_copy_that_is_allowed_with_it() -> None:
+    assert _LONGEST_COPY <= TAIL
+
+
 def test_a_state_of_another_model_or_none_is_refused(
     trained: Path, copied: Path, tmp_path: Path
 ) -> None:
@@ -310,6 +320,7 @@ def test_a_state_of_another_model_or_none_is_refused(
         ("--save-state x --num-samples 2", 2, "--save-state"),
         ("--load-state x --num-samples 2", 2, "--load-state"),
         ("--load-state x --batch -", 2, "--load-state"),
+        ("--save-state x --max-copy 1001", 2, "--max-copy 1001"),
         ("--save-state x --output x", 2, "--output"),
         (f"--save-state x --seed {2**63}", 2, "--seed"),
         ("--save-state no/x", 1, "no/x"),
