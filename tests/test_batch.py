@@ -136,7 +136,7 @@ def test_what_was_complete_before_a_bad_line_is_written(trained: Path, prompts: 
     done = sample(trained, "--batch", "-", "--stop", "\n", input=bad)
     assert done.returncode == 1
     assert done.stdout.count("\n") == 40
-    assert "charrnn: -, line 41: the model never saw: ☂ U+2602 umbrella" in done.stderr
+    assert "charrnn: stdin, line 41: the model never saw: ☂ U+2602 umbrella" in done.stderr
     assert "hint: " in done.stderr
     skipped = sample(trained, "--batch", "-", "--unknown", "skip", input=bad)
     assert skipped.returncode == 0
@@ -146,9 +146,9 @@ def test_what_was_complete_before_a_bad_line_is_written(trained: Path, prompts: 
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("", ("-: holds no prompt",)),
-        ('{"prompt": "tea"}\n{"prompt": "tea"\n', ("-, line 2: not JSON",)),
-        ('{"prompt": "tea", "length": -4}\n', ("-, line 1: length -4",)),
+        ("", ("stdin: holds no prompt",)),
+        ('{"prompt": "tea"}\n{"prompt": "tea"\n', ("stdin, line 2: not JSON",)),
+        ('{"prompt": "tea", "length": -4}\n', ("stdin, line 1: length -4",)),
     ],
 )
 def test_a_file_that_says_nothing_sensible(
@@ -211,3 +211,30 @@ def test_ctrl_c_ends_it_quietly_with_what_was_complete(trained: Path) -> None:
     assert process.wait(60) == 130
     numbers = [json.loads(line)["number"] for line in lines]
     assert numbers == list(range(len(numbers)))
+
+
+@pytest.mark.parametrize("end", ["ctrl-c", "closed"])
+def test_it_ends_quietly_while_it_waits_for_a_line(end: str, trained: Path) -> None:
+    process = subprocess.Popen(
+        [
+            *(COMMAND, "sample", "cafe", "--checkpoint-dir", trained, "--length", "5"),
+            *("--seed", "1", "--batch", "-", "--json"),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin and process.stdout and process.stderr
+    with process.stdin, process.stderr:
+        process.stdin.write("tea\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["prompt"] == "tea"
+        if end == "ctrl-c":
+            process.send_signal(signal.SIGINT)
+        process.stdout.close()
+        if end == "closed":
+            process.stdin.write("tea\n")
+            process.stdin.flush()
+        assert process.wait(60) == (130 if end == "ctrl-c" else 0)
+        assert process.stderr.read() == ""

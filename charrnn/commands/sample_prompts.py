@@ -55,7 +55,7 @@ def requests(
     with _opened(batch) as stream:
         yield from read_prompts(
             stream,
-            batch,
+            "stdin" if batch == "-" else batch,
             vocabulary,
             seed=seed,
             samples=num_samples,
@@ -82,11 +82,9 @@ def _of_file(name: str) -> str:
 @contextlib.contextmanager
 def _opened(name: str) -> Iterator[BinaryIO]:
     """The file of --batch, or stdin."""
-    if name == "-":
-        yield sys.stdin.buffer
-        return
     try:
-        stream = open(name, "rb")
+        # Not sys.stdin, which Python cannot close at its end while a thread waits for a line.
+        stream = open(os.dup(0) if name == "-" else name, "rb")
     except OSError as error:
         raise TextError(f"{name}: {error.strerror}", "--batch FILE: one prompt a line") from None
     with stream:
