@@ -128,13 +128,8 @@ def _in_json(character: str) -> str:
 
 
 def notice(line: str) -> None:
-    """Write a line beside the point to stderr; on a terminal dim, and wrapped between words."""
-    import textwrap
-
-    line = one_line(line)
-    if is_terminal(sys.stderr):
-        line = textwrap.fill(line, max(20, width()), break_on_hyphens=False)
-    _to_stderr(line, "2")
+    """Write a line beside the point to stderr; on a terminal dim."""
+    _to_stderr(one_line(line), "2")
 
 
 def warn(line: str) -> None:
@@ -155,6 +150,11 @@ def one_line(text: str) -> str:
 
 
 def _to_stderr(line: str, style: str) -> None:
+    """Write a line to stderr, on a terminal wrapped between words."""
+    if is_terminal(sys.stderr):
+        import textwrap
+
+        line = textwrap.fill(line, max(20, width()), break_on_hyphens=False, break_long_words=False)
     with contextlib.suppress(OSError):  # what cannot be told stops nothing
         sys.stderr.write(
             f"\x1b[{style}m{line}\x1b[0m\n" if is_coloured(sys.stderr) else line + "\n"

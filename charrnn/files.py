@@ -183,6 +183,6 @@ def failure(what: Path | str, error: OSError) -> CharrnnError:
     reason = error.strerror or str(error)
     if error.errno in _NO_SPACE:
         return DiskFullError(
-            f"{what}: {reason}", "free some space; charrnn train goes on with --resume"
+            f"{what}: {reason}", "free some space, and try again; charrnn train --resume goes on"
         )
     return RunError(f"{what}: {reason}", "check that the directory exists and can be written")

@@ -109,13 +109,35 @@ def test_an_answer_comes_before_the_next_prompt_is_written(trained: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("separator", "between", "end"),
-    [("\\n--\\n", "\n--\n", ""), ("\\0", "\0", ""), ("", "", ""), ("\\n", "\n", "\n")],
+    ("separator", "after"), [("\\n--\\n", "\n--\n"), ("\\0", "\0"), ("", ""), ("\\n", "\n")]
 )
-def test_what_stands_between_samples(separator: str, between: str, end: str, trained: Path) -> None:
+def test_what_stands_after_each_sample(separator: str, after: str, trained: Path) -> None:
     texts = [each["text"] for each in samples(trained, "--num-samples", 3)]
     done = sample(trained, "--num-samples", 3, "--separator", separator)
-    assert done.stdout == between.join(texts) + end
+    assert done.stdout == "".join(text + after for text in texts)
+
+
+def test_where_no_sample_is_left_nothing_is_touched(trained: Path, tmp_path: Path) -> None:
+    path = tmp_path / "kept"
+    path.write_text("what is there")
+    for more in ("--num-samples", 3, "--skip", 3), ("--batch", "-", "--skip", 9):
+        done = sample(trained, *more, "-o", path, input="tea\n")
+        assert (done.returncode, done.stdout) == (0, "")
+        assert "no sample is left to draw" in done.stderr
+    assert path.read_text() == "what is there"
+
+
+def test_a_stop_text_that_cannot_come_is_told(trained: Path) -> None:
+    done = sample(trained, "--stop", "\\n\\n")
+    assert done.returncode == 0
+    assert "warning: --stop" in done.stderr
+    assert "$'" in done.stderr
+    assert sample(trained, "--stop", "e").stderr == ""
+
+
+def test_a_dash_is_stdout(trained: Path, tmp_path: Path) -> None:
+    assert sample(trained, "-o", "-", cwd=tmp_path).stdout == sample(trained).stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_stop_texts_end_each_sample_and_never_appear(trained: Path) -> None:

@@ -324,6 +324,7 @@ def test_a_state_of_another_model_or_none_is_refused(
         ("--save-state x --output x", 2, "--output"),
         (f"--save-state x --seed {2**63}", 2, "--seed"),
         ("--save-state no/x", 1, "no/x"),
+        ("--save-state .", 1, "directory"),
     ],
 )
 def test_a_state_that_cannot_be_meant_is_refused_before_anything_is_drawn(

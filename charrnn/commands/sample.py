@@ -1,6 +1,7 @@
 """charrnn sample: a checkpoint to text."""
 
 import contextlib
+import errno
 import itertools
 import os
 import secrets
@@ -85,6 +86,8 @@ def sample(
                 "--json": json,
             }
         )
+    if output == Path("-"):
+        output = None
     many = batch is not None or num_samples > 1 or skip > 0
     sample_prompts.check(prompt, prompt_file, batch, unknown)
     novelty.check(report_copies, max_copy, corpus)
@@ -106,11 +109,11 @@ def sample(
         console.notice(f"checkpoint {path}")
     name = "/".join(path.absolute().parts[-2:])
     begin = read_bookmark(load_state, record, name) if load_state is not None else None
-    if seed is None and begin is None:
+    seed_is_drawn = seed is None and begin is None
+    if seed_is_drawn:
         seed = secrets.randbelow(2**31)
-        if not quiet:
-            console.notice(f"seed {seed}")
     prompt = sample_prompts.read(prompt, prompt_file, record.vocabulary, unknown)
+    sample_prompts.check_stops(stops, record.vocabulary)
     index = None
     if report_copies or max_copy is not None:
         index = novelty.opened(path, record, corpus, max_copy, quiet)
@@ -122,6 +125,8 @@ def sample(
         from charrnn.commands import keyboard
 
         assert seed is not None
+        if seed_is_drawn and not quiet:
+            console.notice(f"seed {seed}")
         session = keyboard.Session(sampler, settings, seed, unknown, watch)
         keyboard.sit(session, prompt, echo=echo, quiet=quiet)
         return
@@ -135,7 +140,13 @@ def sample(
                 batch, prompt, record.vocabulary, unknown, seed=seed, num_samples=num_samples
             )
             wanted = itertools.islice(requests, skip, None)
-            samples = sampler.sample_many(wanted, settings, threads=threads, watch=watch)
+            first = next(wanted, None)
+            if first is None:
+                console.notice(f"--skip {skip}: no sample is left to draw")
+                return
+            samples = sampler.sample_many(
+                itertools.chain([first], wanted), settings, threads=threads, watch=watch
+            )
             stack.callback(samples.close)
             drawn = ((sample.request, [sample.text]) for sample in samples)
         else:
@@ -151,6 +162,8 @@ def sample(
             text = sampler.go_on(begin, settings, watch and watch())
             drawn = [(Request(prompt, begin.seed, begin.number), text)]
 
+        if seed_is_drawn and not quiet:
+            console.notice(f"seed {seed}")
         told = index if report_copies else None
         if json:
             run = path.absolute().parent.name
@@ -203,3 +216,5 @@ def _check_states(
         raise UsageError(f"--seed {seed}: too large for --save-state", "give one below 2**63")
     with failures_named(save_state):  # before an hour of drawing, not after
         Path(os.path.realpath(save_state)).parent.stat()
+        if save_state.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

@@ -69,7 +69,7 @@ Threads = Annotated[
 ]
 Separator = Annotated[
     str,
-    option("--separator", r"Between samples; \n, \t and \0 are understood.", _MANY),
+    option("--separator", r"After each sample; \n, \t and \0 are understood.", _MANY),
 ]
 
 SaveState = Annotated[
@@ -85,7 +85,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="A file to write to, whole or not at all.",
+        help="A file to write to, whole or not at all; - is stdout.",
         rich_help_panel=_OUTPUT,
     ),
 ]

@@ -39,24 +39,22 @@ def as_json(drawn: Drawn, facts: dict[str, Any], index: "Concordance | None") ->
 def raw(
     drawn: Drawn, separator: str, index: "Concordance | None", *, echo: bool, shown: bool
 ) -> Iterator[str]:
-    """Texts as they are, their pieces as they come, with what stands between them.
+    """Texts as they are, their pieces as they come, each with the separator after it.
 
-    A line end stands after each, the last one too. `echo` puts the prompt before it. `shown`
-    is whether it goes to a terminal, where nothing should follow on the last line.
+    So whoever waits for a text knows at once that it is whole, and texts that are drawn later
+    can be put after these. `echo` puts the prompt before it. `shown` is whether all of it goes
+    to a terminal, where nothing should follow on its last line.
     """
-    between = _unescaped(separator)
-    for count, (request, pieces) in enumerate(drawn):
-        if count and between != "\n":
-            yield between
+    end = _unescaped(separator)
+    for request, pieces in drawn:
         if echo:
             yield request.prompt
         copies = novelty.reading(index)
         yield from novelty.followed(pieces, copies)
-        if between == "\n":  # at once, since whoever asked may wait for it
-            yield between
+        yield end
         if copies:
             novelty.tell(request.number, copies.report())
-    if shown and between != "\n":
+    if shown and not end.endswith("\n"):
         yield "\n"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from charrnn import console
 from charrnn.errors import TextError, UsageError
 
 if TYPE_CHECKING:
@@ -61,6 +62,18 @@ def requests(
             samples=num_samples,
             skip_unknown=unknown == "skip",
         )
+
+
+def check_stops(stops: tuple[str, ...], vocabulary: "Vocabulary") -> None:
+    """Warn of stop texts that can never come."""
+    for stop in stops:
+        missing = vocabulary.missing(stop)
+        if missing:
+            newline = "\\n" in stop and "\\" in missing
+            console.warn(
+                f"--stop {stop!r}: the model never writes {missing[0]!r}"
+                + ("; in most shells $'\\n' is a line end" if newline else "")
+            )
 
 
 def as_utf8(argument: str) -> str:
