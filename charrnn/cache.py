@@ -18,6 +18,8 @@ def cache_directory() -> Path | None:
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if named.is_absolute():  # the others are to be ignored, says the standard
         return named / "charrnn"
+    if os.environ.get("HOME") == "":
+        return None
     try:
         return Path.home() / ".cache" / "charrnn"
     except RuntimeError:

@@ -22,6 +22,8 @@ Temperature = float | NDArray[np.float64]
 Drawer = Callable[[NDArray[Any], float, Sequence[int]], int]
 """What draws an id from logits (V,), a number from [0, 1) and the ids that are forbidden."""
 
+_REACHED = 1 - 1e-12  # a share that is short of what is asked by rounding alone reaches it
+
 _BLOCK = 256  # uniforms drawn at once
 
 
@@ -56,6 +58,11 @@ def allowed(logits: NDArray[Any], forbidden: NDArray[np.bool_]) -> NDArray[Any]:
 
 def soften(logits: NDArray[Any], temperature: Temperature) -> Probabilities:
     """softmax(logits / temperature), (V,) or (V, B); 0 is the likeliest character alone."""
+    return _to_one(_softened(logits, temperature))
+
+
+def _softened(logits: NDArray[Any], temperature: Temperature) -> Probabilities:
+    """The same, not scaled to one."""
     logits = logits.astype(np.float64)
     most, greedy = logits.max(axis=0), np.equal(temperature, 0.0)
     with np.errstate(over="ignore"):  # a tiny temperature sends all but the maximum to -inf
@@ -63,7 +70,7 @@ def soften(logits: NDArray[Any], temperature: Temperature) -> Probabilities:
     if greedy.any():
         likeliest = np.arange(len(logits)) == np.argmax(logits, axis=0)[..., None]
         p = np.where(greedy, likeliest.T + 0.0 * most, p)  # what is no number stays none
-    return _to_one(p)
+    return p
 
 
 def top_k(p: Probabilities, k: int) -> Probabilities:
@@ -75,7 +82,7 @@ def top_p(p: Probabilities, share: float) -> Probabilities:
     """Keep the fewest likeliest characters that sum to `share` (Holtzman et al. 2020)."""
     order = _by_likelihood(p)
     sums = np.cumsum(np.take_along_axis(p, order, axis=0), axis=0)
-    return _kept(p, order, 1 + (sums < share).sum(axis=0))
+    return _kept(p, order, 1 + (sums < share * _REACHED).sum(axis=0))
 
 
 def min_p(p: Probabilities, share: float) -> Probabilities:
@@ -109,11 +116,8 @@ def draw_each(
 
     Gives -1 where the logits are no numbers.
     """
-    if _is_plain(settings) and temperatures.all():
-        p = np.subtract(logits, logits.max(axis=0), dtype=np.float64)
-        if (temperatures != 1.0).any():
-            p /= temperatures
-        np.exp(p, out=p)
+    if _is_plain(settings):
+        p = _softened(logits, temperatures)
     else:
         p = probabilities(logits, settings, temperatures)
     sums = np.cumsum(p, axis=0)
@@ -161,7 +165,7 @@ def drawer(size: int, settings: SamplingSettings) -> Drawer:
             likeliest = likeliest[: settings.top_k]
         if settings.top_p < 1.0:
             shares = p[likeliest].cumsum()
-            needed = int(shares.searchsorted(settings.top_p * shares[-1]))
+            needed = int(shares.searchsorted(settings.top_p * shares[-1] * _REACHED))
             likeliest = likeliest[: needed + 1]
         if settings.min_p > 0.0:
             likeliest = likeliest[p[likeliest] >= settings.min_p * p[likeliest[0]]]

@@ -230,8 +230,12 @@ def _recall(known: str, facts: list[list[int]]) -> int | None:
     cache = cache_directory()
     if cache is None or not _DIGITS.fullmatch(known):  # a checkpoint may be a stranger's
         return None
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        seen: dict[str, Any] = json.loads((cache / f"{known}.json").read_bytes())
+    # What stands in the cache may be anything.
+    with (
+        contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError),
+        open_regular(cache / f"{known}.json") as stream,
+    ):
+        seen: dict[str, Any] = json.loads(stream.read(_CHUNK))
         if seen["files"] == facts and 0 < seen["bytes"] <= sum(each[2] for each in facts):
             return int(seen["bytes"])
     return None

@@ -1,6 +1,7 @@
 """Prompts in a file: one a line, as they are or as JSON."""
 
 import json
+import math
 import reprlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -74,19 +75,41 @@ def read_prompts(
 def _asked(text: str, where: str) -> dict[str, Any]:
     """What a line of JSON asks for, checked."""
     try:
-        asked = json.loads(text)
+        asked = json.loads(text, object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError) as error:
         raise TextError(f"{where}: not JSON: {error}", _EXAMPLE) from None
     if not isinstance(asked, dict) or not isinstance(asked.get("prompt"), str):
         raise TextError(f"{where}: not an object with a text as its prompt", _EXAMPLE)
     for key in asked:
         if key not in _KEYS:
-            raise TextError(f"{where}: {key!r} is none of {', '.join(_KEYS)}", _EXAMPLE)
+            raise TextError(f"{where}: {reprlib.repr(key)} is none of {', '.join(_KEYS)}", _EXAMPLE)
     seed = asked.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise TextError(f"{where}: seed {reprlib.repr(seed)}: not a whole number from 0", _EXAMPLE)
-    try:
-        SamplingSettings(**{key: asked[key] for key in ("length", "temperature") if key in asked})
-    except (UsageError, OverflowError) as error:
-        raise TextError(f"{where}: {str(error).removeprefix('--')}", _EXAMPLE) from None
+    for key in ("length", "temperature"):
+        try:
+            SamplingSettings(**({key: asked[key]} if key in asked else {}))
+        except (UsageError, OverflowError) as error:
+            said = f"{key} {reprlib.repr(asked[key])}: " + str(error).rpartition(": ")[2]
+            raise TextError(f"{where}: {said}", _EXAMPLE) from None
+    if not _can_be_told(asked.get("id")):
+        raise TextError(
+            f"{where}: id {reprlib.repr(asked['id'])}: not a text or a number", _EXAMPLE
+        )
     return asked
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name comes twice in one object")
+    return found
+
+
+def _can_be_told(name: Any) -> bool:
+    """Whether it is a text or a number, or none, that JSON in UTF-8 can hold."""
+    if isinstance(name, str):
+        return not any("\ud800" <= character <= "\udfff" for character in name)
+    return (
+        name is None or isinstance(name, int) or (isinstance(name, float) and math.isfinite(name))
+    )

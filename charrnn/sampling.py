@@ -17,14 +17,18 @@ from charrnn.errors import UnknownCharacterError
 from charrnn.seeds import derive
 from charrnn.settings import ModelSettings, SamplingSettings
 from charrnn.stream import Prepared, Stream
-from charrnn.streams import Wanted, Watch, draw_all
+from charrnn.streams import Wanted, Watch, draw_all, read_alike
 from charrnn.stretches import read_long
 from charrnn.tokenizer import Vocabulary, name
 
 Weights = dict[str, NDArray[np.float32]]
 
-LONG = 1_000
-"""Characters of a prompt beyond which it is read before its stream joins the others."""
+LONG = 32_768
+"""Characters of a prompt beyond which it is read in stretches, before its stream joins the
+others: so many that all stretches there can be are worth it."""
+
+_REPEATED = 100
+"""Characters of a prompt beyond which it is read once for all samples in a row that have it."""
 
 
 class Request(NamedTuple):
@@ -152,8 +156,13 @@ class Sampler:
         sent: deque[Request] = deque()
 
         def wanted() -> Iterator[Wanted]:
+            prompt, start = None, None  # of the request before, if it has been read
             for request in requests:
-                each = self._wanted(request, settings, watch and watch())
+                if request.prompt != prompt:
+                    prompt, start = request.prompt, self._before_end(request.prompt)
+                elif start is None and len(prompt) > _REPEATED:
+                    start = read_alike(self._prepared, self._ids(prompt)[:-1].tolist())
+                each = self._wanted(request, settings, start, watch and watch())
                 sent.append(request)
                 yield each
 
@@ -166,14 +175,23 @@ class Sampler:
             cut = max((len(stop) for stop in settings.stop if text.endswith(stop)), default=0)
             yield Sample(sent.popleft(), text[: len(text) - cut])
 
-    def _wanted(self, request: Request, settings: SamplingSettings, watch: Watch | None) -> Wanted:
+    def _before_end(self, prompt: str) -> list[State] | None:
+        """The state before the last character of a long prompt; None for others."""
+        ids = self._ids(prompt)
+        return self._read(ids[:-1], self.start()) if len(ids) > LONG else None
+
+    def _wanted(
+        self,
+        request: Request,
+        settings: SamplingSettings,
+        start: list[State] | None,
+        watch: Watch | None,
+    ) -> Wanted:
+        """`start` is the state before the prompt's last character, if that is all to be read."""
         ids = self._ids(request.prompt)
         length, temperature = request.length, request.temperature
-        start = None
-        if len(ids) > LONG:  # read in a way of its own, by its length alone
-            start, ids = self._read(ids[:-1], self.start()), ids[-1:]
         return Wanted(
-            ids.tolist(),
+            (ids if start is None else ids[-1:]).tolist(),
             derive(request.seed, "sample", request.number),
             settings.length if length is None else length,
             settings.temperature if temperature is None else temperature,

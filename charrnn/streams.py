@@ -103,6 +103,16 @@ def alike(prepared: Prepared) -> bool:
     return len(set(found)) == 1
 
 
+def read_alike(prepared: Prepared, characters: list[int]) -> list[State]:
+    """The state, by layer, after reading ids, to the last bit as a stream of `draw_all` has it."""
+    streams = UNIT if alike(prepared) else 1
+    columns = Columns(prepared, streams)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for character in characters:
+            columns.read(np.full(streams, character))
+    return [tuple(part[:, 0].copy() for part in parts) for parts in columns.states]
+
+
 class _Stream:
     """A text that is being drawn."""
 

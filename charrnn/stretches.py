@@ -45,8 +45,8 @@ def read_long(
 ) -> list[State]:
     """The state, by layer, after reading ids (N,) from a start.
 
-    It agrees with reading them one after the other to about 10⁻⁵, and is the same for any
-    number of threads.
+    It agrees with reading them one after the other to about 10⁻⁵, where the network forgets
+    at all, and is the same for any number of threads.
     """
     stretches = min(MOST, len(characters) // STRETCH // UNIT * UNIT)
     if not stretches:

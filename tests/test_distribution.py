@@ -393,6 +393,30 @@ def test_each_option_for_many_is_that_for_one():
             assert (together[:, column] == probabilities(values[:, column], chosen)).all()
 
 
+@pytest.mark.parametrize(
+    ("size", "share", "kept"), [(10, 0.8, 8), (20, 0.7, 14), (65, 0.6, 39), (3, 1 / 3, 1)]
+)
+def test_a_share_that_is_reached_but_for_rounding_is_reached(size, share, kept):
+    chosen, flat = SamplingSettings(top_p=share), np.zeros(size, np.float32)
+    assert np.count_nonzero(probabilities(flat, chosen)) == kept
+    assert drawer(size, chosen)(flat, math.nextafter(1.0, 0), ()) == kept - 1
+
+
+def test_a_draw_does_not_depend_on_the_temperature_of_the_one_beside_it():
+    """To the last bit: numbers on the very edge between two characters."""
+    values = np.random.default_rng(0).standard_normal(9).astype(np.float32)
+    sums = np.cumsum(np.exp(values.astype(np.float64) - values.max()))
+    logits = np.stack([values, values], axis=1)
+    for edge in sums[:-1] / sums[-1]:
+        for number in (math.nextafter(edge, 0), edge, math.nextafter(edge, 1)):
+            numbers = np.array([number, 0.5])
+            hot, cold = (
+                draw_each(logits, numbers, SamplingSettings(), np.array([1.0, beside]))[0]
+                for beside in (1.0, 0.0)
+            )
+            assert hot == cold
+
+
 # What is forbidden
 
 

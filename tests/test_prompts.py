@@ -53,8 +53,8 @@ def test_lines_are_read_as_they_are_asked_for():
 
 
 def test_a_line_of_json_may_have_its_own_of_everything():
-    line = {"prompt": "ab", "seed": 3, "length": 9, "temperature": 0.5, "id": ["x", 1]}
-    assert asked(json.dumps(line)) == [Request("ab", 3, 0, 9, 0.5, ["x", 1])]
+    line = {"prompt": "ab", "seed": 3, "length": 9, "temperature": 0.5, "id": "x"}
+    assert asked(json.dumps(line)) == [Request("ab", 3, 0, 9, 0.5, "x")]
 
 
 def test_what_a_line_leaves_out_is_that_of_the_others():
@@ -98,8 +98,13 @@ def test_a_brace_alone_is_a_prompt():
         ('{"prompt": "a", "length": "3"}', "length '3'"),
         ('{"prompt": "a", "temperature": -0.1}', "temperature -0.1"),
         ('{"prompt": "a", "temperature": NaN}', "temperature nan"),
-        ('{"prompt": "a", "temperature": 1' + "0" * 400 + "}", "large"),
+        ('{"prompt": "a", "temperature": 1' + "0" * 400 + "}", "temperature 1000"),
         ('{"prompt": "a", "temperature": null}', "temperature None"),
+        ('{"prompt": "a", "length": "' + "x" * 3000 + '"}', "length 'xxx"),
+        ('{"prompt": "a", "prompt": "b"}', "twice"),
+        ('{"prompt": "a", "id": "\\udc80"}', "id '"),
+        ('{"prompt": "a", "id": NaN}', "id nan"),
+        ('{"prompt": "a", "id": ' + "[" * 900 + "]" * 900 + "}", "id [["),
     ],
 )
 def test_a_line_that_does_not_say_what_is_wanted_is_named(line, wrong):
@@ -108,6 +113,7 @@ def test_a_line_that_does_not_say_what_is_wanted_is_named(line, wrong):
     assert caught.value.message.startswith("prompts.txt, line 4: ")
     assert wrong in caught.value.message
     assert "\n" not in caught.value.message
+    assert len(caught.value.message) < 200
     assert caught.value.hint
 
 

@@ -11,13 +11,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn import distribution, runs, sampling
+from charrnn import distribution, runs, sampling, streams
 from charrnn.checkpoints import read_checkpoint
 from charrnn.continuation import before_stop
 from charrnn.errors import CheckpointError, UnknownCharacterError
 from charrnn.model import CharacterModel
-from charrnn.sampling import LONG, Request, Sampler, check_prompt
+from charrnn.sampling import Request, Sampler, check_prompt
 from charrnn.settings import MODELS, NONLINEARITIES, ModelSettings, SamplingSettings
+from charrnn.stream import Columns
 from charrnn.tokenizer import Vocabulary
 
 CELLS = [(m, n) for m in MODELS for n in (NONLINEARITIES if m == "rnn" else ("tanh",))]
@@ -167,11 +168,36 @@ def test_a_request_may_have_its_own_length_and_temperature():
     ]
 
 
-def test_a_long_prompt_among_short_ones_is_read_whole():
+def test_a_long_prompt_among_short_ones_is_read_whole(monkeypatch):
+    monkeypatch.setattr(sampling, "LONG", 1_000)
     sampler = a_sampler(layers=1)
-    prompt = "Z" + "tea eat " * (LONG // 4)
+    prompt = "Z" + "tea eat " * 300
     found = many(sampler, [Request("tea", 5, 1), Request(prompt, 5, 0), Request(prompt, 5, 0)])
     assert found[1] == found[2] == drawn(sampler, prompt, seed=5, length=80)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_prompt_that_comes_again_is_read_once_and_changes_nothing(model, monkeypatch):
+    """To the last bit, which shows where the state itself is what is drawn from next."""
+    sampler, prompt = a_sampler(model), "tea eat Z\n'" * 20
+    requests = [Request(prompt, 5, n) for n in range(20)]
+    apart = [request for each in requests for request in (each, Request("tea", 1))]
+    states = []
+
+    def noted(prepared, ids):
+        states.append(streams.read_alike(prepared, ids))
+        return states[-1]
+
+    monkeypatch.setattr(sampling, "read_alike", noted)
+    found = many(sampler, requests)
+    assert found == many(sampler, apart)[::2]
+    assert len(states) == 1
+    columns = Columns(sampler._prepared, 48)
+    for character in VOCABULARY.encode(prompt)[:-1].tolist():
+        columns.read(np.full(48, character))
+    for parts, own in zip(columns.states, states[0], strict=True):
+        for part, own_part in zip(parts, own, strict=True):
+            assert (part[:, 33] == own_part).all()
 
 
 def test_a_prompt_that_cannot_be_read_is_told_after_those_before_it():

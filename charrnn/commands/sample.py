@@ -218,3 +218,5 @@ def _check_states(
         Path(os.path.realpath(save_state)).parent.stat()
         if save_state.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not os.access(Path(os.path.realpath(save_state)).parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
