@@ -23,9 +23,9 @@ from charrnn.tokenizer import Vocabulary, name
 
 Weights = dict[str, NDArray[np.float32]]
 
-LONG = 32_768
-"""Characters of a prompt beyond which it is read in stretches, before its stream joins the
-others: so many that all stretches there can be are worth it."""
+LONG = 8_192
+"""Characters of a prompt from which on it is read in stretches, before its stream joins the
+others."""
 
 _REPEATED = 100
 """Characters of a prompt beyond which it is read once for all samples in a row that have it."""
@@ -159,7 +159,8 @@ class Sampler:
             prompt, start = None, None  # of the request before, if it has been read
             for request in requests:
                 if request.prompt != prompt:
-                    prompt, start = request.prompt, self._before_end(request.prompt)
+                    prompt = request.prompt
+                    start = self._before_end(prompt, threads)
                 elif start is None and len(prompt) > _REPEATED:
                     start = read_alike(self._prepared, self._ids(prompt)[:-1].tolist())
                 each = self._wanted(request, settings, start, watch and watch())
@@ -175,10 +176,12 @@ class Sampler:
             cut = max((len(stop) for stop in settings.stop if text.endswith(stop)), default=0)
             yield Sample(sent.popleft(), text[: len(text) - cut])
 
-    def _before_end(self, prompt: str) -> list[State] | None:
+    def _before_end(self, prompt: str, threads: int) -> list[State] | None:
         """The state before the last character of a long prompt; None for others."""
         ids = self._ids(prompt)
-        return self._read(ids[:-1], self.start()) if len(ids) > LONG else None
+        if len(ids) <= LONG:
+            return None
+        return self._read(ids[:-1], self.start(), threads=threads)
 
     def _wanted(
         self,
