@@ -59,18 +59,43 @@ class Prepared:
         return np.concatenate([weight, rows]), np.concatenate([bias, rows[:, 0]])
 
 
-class Stream:
+class _Layers:
+    """The cells of all layers, of one stream, or of B as columns."""
+
+    def __init__(
+        self, prepared: Prepared, output: tuple[Vector, Vector], streams: tuple[int, ...] = ()
+    ) -> None:
+        self._cells = [layer.cell(streams) for layer in prepared.layers]
+        self._inputs = [
+            (layer.w_ih, as_columns(layer.bias, streams), _buffer(layer.bias, streams))
+            for layer in prepared.layers[1:]
+        ]
+        self._output, bias = output
+        self._bias, self._logits = as_columns(bias, streams), _buffer(bias, streams)
+
+    def _step(self, x: Vector) -> None:
+        below, *above = self._cells
+        below.step(x)
+        for cell, (w_ih, bias, x) in zip(above, self._inputs, strict=True):
+            np.dot(w_ih, below.state[0], out=x)
+            np.add(x, bias, out=x)
+            cell.step(x)
+            below = cell
+
+    def logits(self) -> Vector:
+        """The next characters' logits, (V,) or (V, B), in a buffer the next call writes to."""
+        np.dot(self._output, self._cells[-1].state[0], out=self._logits)
+        np.add(self._logits, self._bias, out=self._logits)
+        return self._logits
+
+
+class Stream(_Layers):
     """A model's state, which characters are read into one after the other."""
 
     def __init__(self, prepared: Prepared) -> None:
         """The state before any character."""
+        super().__init__(prepared, prepared.output)
         self._table = prepared.table
-        self._cells = [layer.cell() for layer in prepared.layers]
-        self._inputs = [
-            (layer.w_ih, layer.bias, np.empty_like(layer.bias)) for layer in prepared.layers[1:]
-        ]
-        self._output, self._bias = prepared.output
-        self._logits = np.empty_like(self._bias)
 
     def load(self, state: list[State]) -> None:
         """Go on from a state, by layer, which stays as it is."""
@@ -84,41 +109,22 @@ class Stream:
 
     def read(self, character: int) -> None:
         """Read one more character, by its id."""
-        below, *above = self._cells
-        below.step(self._table[character])
-        for cell, (w_ih, bias, x) in zip(above, self._inputs, strict=True):
-            np.dot(w_ih, below.state[0], out=x)
-            np.add(x, bias, out=x)
-            cell.step(x)
-            below = cell
-
-    def logits(self) -> Vector:
-        """The next character's logits, (V,), in a buffer that the next call writes to."""
-        np.dot(self._output, self._cells[-1].state[0], out=self._logits)
-        np.add(self._logits, self._bias, out=self._logits)
-        return self._logits
+        self._step(self._table[character])
 
 
-class Columns:
+class Columns(_Layers):
     """The states of B streams, one a column, which read side by side.
 
     What becomes of a column does not depend on the others, to the last bit, wherever the
-    machine's products have it so: see `alike`.
+    machine's products have it so: see `streams.alike`.
     """
 
     def __init__(self, prepared: Prepared, streams: int) -> None:
         """B = `streams` times the state before any character."""
+        super().__init__(prepared, prepared.output_for_columns, (streams,))
         self.streams = streams
-        self._table = prepared.table_by_column
-        self._cells = [layer.cell((streams,)) for layer in prepared.layers]
-        self._inputs = [
-            (layer.w_ih, as_columns(layer.bias, (streams,)), _buffer(layer.bias, streams))
-            for layer in prepared.layers[1:]
-        ]
-        self._x = _buffer(prepared.layers[0].bias, streams)
-        self._output, bias = prepared.output_for_columns
-        self._bias, self._characters = as_columns(bias, (streams,)), len(prepared.output[1])
-        self._logits = _buffer(bias, streams)
+        self._table, self._x = prepared.table_by_column, _buffer(prepared.table[0], (streams,))
+        self._characters = len(prepared.output[1])
 
     @property
     def states(self) -> list[State]:
@@ -128,20 +134,12 @@ class Columns:
     def read(self, characters: NDArray[np.integer[Any]]) -> None:
         """Read one more character in every stream, by ids (B,)."""
         np.take(self._table, characters, axis=1, out=self._x, mode="clip")
-        below, *above = self._cells
-        below.step(self._x)
-        for cell, (w_ih, bias, x) in zip(above, self._inputs, strict=True):
-            np.dot(w_ih, below.state[0], out=x)
-            np.add(x, bias, out=x)
-            cell.step(x)
-            below = cell
+        self._step(self._x)
 
     def logits(self) -> Vector:
-        """The next characters' logits, (V, B), in a buffer that the next call writes to."""
-        np.dot(self._output, self._cells[-1].state[0], out=self._logits)
-        np.add(self._logits, self._bias, out=self._logits)
-        return self._logits[: self._characters]
+        """The same without the rows that `output_for_columns` adds."""
+        return super().logits()[: self._characters]
 
 
-def _buffer(bias: Vector, streams: int) -> Vector:
-    return np.empty((len(bias), streams), bias.dtype)
+def _buffer(bias: Vector, streams: tuple[int, ...]) -> Vector:
+    return np.empty((len(bias), *streams), bias.dtype)
