@@ -155,7 +155,7 @@ def test_checkpoints_are_some_twenty_however_dear_evaluations_are(
 ) -> None:
     plan = made(steps, batch_characters=batch_characters, held_out_characters=held_out)
     saved = sum(plan.saves(step) for step in range(1, steps + 1))
-    assert min(steps, 13) <= saved <= 60
+    assert min(steps, 11) <= saved <= 60  # every other of 21
 
 
 def test_a_long_run_is_evaluated_more_often() -> None:
