@@ -15,7 +15,7 @@ HOUSE = Path(charrnn.__file__).parent
 ROWS = (
     ("",),  # the package itself: its version
     ("errors",),
-    ("seeds", "settings", "schedule", "files", "machine", "arrays"),
+    ("seeds", "settings", "schedule", "files", "machine", "arrays", "intervals"),
     ("cache", "locks", "texts", "tokenizer", "cells"),
     ("corpus",),
     ("header",),
