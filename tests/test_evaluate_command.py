@@ -15,6 +15,7 @@ from conftest import charrnn
 from test_cli import assert_error
 
 from charrnn.checkpoints import read_record
+from charrnn.intervals import block_means, interval
 from charrnn.run_record import read_run, write_record
 
 NAMES = {
@@ -88,8 +89,10 @@ def test_two_checkpoints_are_a_table_with_a_row_each(trained: Path, english_file
     done = evaluate(first, second, "--text", english_file)
     assert done.returncode == 0
     lines = [line.split() for line in done.stdout.splitlines() if line.strip()]
-    assert lines[0] == ["run", "step", "on", "nats/char", "bits/char", "perplexity", "accuracy"]
-    assert [line[:2] for line in lines[-2:]] == [["cafe", "30"], ["cafe", "40"]]
+    assert lines[0] == [
+        *("run", "step", "on", "nats/char", "bits/char", "perplexity", "accuracy", "in", "five")
+    ]
+    assert [line[:2] for line in lines[2:4]] == [["cafe", "30"], ["cafe", "40"]]
     assert "text this model was trained on" in done.stderr
 
 
@@ -104,6 +107,92 @@ def test_exact_agrees_with_stretches_and_the_run_left_out_is_told(trained: Path)
     nats = [score["nats_per_char"] for score in scores]
     assert nats[0] == pytest.approx(nats[1], rel=1e-3)
     assert nats[0] != nats[1]
+
+
+# What a score is worth.
+
+
+def test_the_interval_is_that_of_the_losses(
+    by_name: tuple[dict[str, Any], Path, subprocess.CompletedProcess[str]],
+) -> None:
+    score, losses, _ = by_name
+    limits = interval(block_means(np.load(losses)), score["nats_per_char"])
+    assert limits == pytest.approx(score["interval"])
+    assert limits is not None
+    assert limits[0] < score["nats_per_char"] < limits[1]
+    assert score["block_length"] == score["characters"] // 10
+    assert score["accuracy"] <= score["accuracy_top5"] <= 1
+
+
+def test_a_text_too_short_for_an_interval_is_scored_without(mailed: Path, tmp_path: Path) -> None:
+    text = tmp_path / "short.txt"
+    text.write_text("the cafe is shut", encoding="utf-8")
+    score = json.loads(evaluate(mailed, "--text", text, "--json").stdout)
+    assert (score["characters"], score["interval"], score["block_length"]) == (16, None, None)
+    assert "±" not in evaluate(mailed, "--text", text).stdout
+
+
+def test_cold_windows_cost_something_and_are_named(trained: Path) -> None:
+    arguments = ("cafe", "--checkpoint-dir", trained, "--split", "train")
+    found = [
+        json.loads(evaluate(*arguments, *more, "--json").stdout)
+        for more in ((), ("--cold-windows", 3), ("--cold-windows", 1))
+    ]
+    assert [score["protocol"] for score in found] == [
+        "carried state, 4 stretches",
+        "cold windows of 3",
+        "cold windows of 1",
+    ]
+    nats = [score["nats_per_char"] for score in found]
+    assert nats == sorted(nats)
+    assert nats[0] < nats[1] < nats[2]
+    assert len({score["characters"] for score in found}) == 1
+
+
+def test_a_window_of_the_whole_text_is_one_stream(
+    trained: Path, by_name: tuple[dict[str, Any], Path, subprocess.CompletedProcess[str]]
+) -> None:
+    whole = ("--cold-windows", by_name[0]["characters"])
+    done = evaluate("cafe", "--checkpoint-dir", trained, *whole, "--json")
+    found = json.loads(done.stdout)["nats_per_char"]
+    assert found == pytest.approx(by_name[0]["nats_per_char"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("more", "parts"),
+    [
+        (("--cold-windows", 0), ("--cold-windows 0", "at least 1")),
+        (("--cold-windows", -256), ("--cold-windows -256", "at least 1")),
+        (("--cold-windows", 64, "--exact"), ("--cold-windows and --exact",)),
+        (("--cold-windows", 10**30), ("--cold-windows 1000", "--exact")),
+    ],
+)
+def test_windows_that_cannot_be_are_refused(
+    more: tuple[object, ...], parts: tuple[str, ...], trained: Path
+) -> None:
+    assert_error(evaluate("cafe", "--checkpoint-dir", trained, *more), 2, *parts)
+
+
+def test_of_two_checkpoints_it_is_said_whether_they_differ(trained: Path) -> None:
+    """Of one run on the text it was trained on: they do; a checkpoint and itself do not."""
+    first, *_, last = sorted(trained.glob("cafe/step-????????.safetensors"))
+    done = evaluate(first, last, last, "--split", "train", "--json")
+    worse, best, same = map(json.loads, done.stdout.splitlines())
+    assert "difference" not in best
+    assert worse["difference"]["best"] == same["difference"]["best"] == str(last)
+    difference = worse["difference"]["nats_per_char"]
+    assert difference == pytest.approx(worse["nats_per_char"] - best["nats_per_char"])
+    low, high = worse["difference"]["interval"]
+    assert 0 < low < difference < high
+    assert worse["difference"]["real"] is True
+    assert (same["difference"]["interval"], same["difference"]["real"]) == ([0.0, 0.0], False)
+
+
+def test_what_was_scored_before_a_failure_is_told(trained: Path) -> None:
+    done = evaluate("cafe", "hamlet", "--checkpoint-dir", trained, "--json")
+    assert done.returncode == 1
+    assert "hamlet" in done.stderr
+    assert json.loads(done.stdout)["run"] == "cafe"
 
 
 # Texts that have moved or changed.
@@ -127,7 +216,11 @@ def test_a_moved_corpus_is_scored_the_same_and_a_person_is_told_every_measure(
     assert (done.returncode, done.stderr) == (0, "")
     score, shown = by_name[0], dict(re.findall(r"^(\S+) +(.*)", done.stdout, re.MULTILINE))
     for name in "nats/char", "bits/char", "bits/byte":
-        assert shown[name] == f"{score[name.replace('/', '_per_')]:.4f}"
+        assert shown[name].split(" ")[0] == f"{score[name.replace('/', '_per_')]:.4f}"
+    half = (score["interval"][1] - score["interval"][0]) / 2
+    assert f" ± {half:.4f}  (95%, by blocks of {score['block_length']} char" in shown["nats/char"]
+    assert shown["protocol"] == score["protocol"] == "one stream"
+    assert f"{score['accuracy_top5']:.1%}" in done.stdout
     assert shown["perplexity"].startswith(f"{score['perplexity']:.3f}")
     assert shown["accuracy"].startswith(f"{score['accuracy']:.1%}")
 

@@ -53,6 +53,7 @@ ROWS = (
     ("signals",),
     ("commands", "commands.options"),
     (
+        "commands.differences",
         "commands.keyboard",
         "commands.novelty",
         "commands.sitting",
