@@ -230,6 +230,8 @@ def test_the_version_is_told() -> None:
         ("sample one two", "two"),
         ("evaluate --split half", "--split"),
         ("evaluate --losses x.npy one two", "--losses"),
+        ("evaluate --cold-windows 0", "--cold-windows"),
+        ("evaluate --cold-windows 9 --exact", "--exact"),
         ("checkpoints nonsense", "nonsense"),
         ("checkpoints list --sort colour", "--sort"),
         ("checkpoints prune --keep -1", "--keep"),
