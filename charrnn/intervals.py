@@ -62,9 +62,8 @@ def interval(
     tail = (1 - confidence) / 2
     spread = np.quantile(means[drawn].mean(1), [tail, 1 - tail]) - means.mean()
     normal = NormalDist().inv_cdf(1 - tail)
-    low, high = mean + spread * _student(normal, count - 1) / normal * math.sqrt(
-        count / (count - 1)
-    )
+    wider = _student(normal, count - 1) / normal * math.sqrt(count / (count - 1))
+    low, high = mean + spread * wider
     return float(low), float(high)
 
 

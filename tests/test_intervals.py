@@ -1,6 +1,7 @@
 """Intervals: they hold the truth as often as they say, also where losses are correlated."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -152,10 +153,17 @@ def test_a_loss_that_is_no_number_has_no_interval():
 
 
 def test_sums_are_taken_in_float64():
-    losses = np.full(3_000_000, 0.1, dtype=np.float32)
-    losses[::100_000] = 2.0**20
-    means = block_means(losses)
-    np.testing.assert_allclose(means, np.float32(0.1) + 2.0**20 / 100_000, rtol=1e-6)
+    losses = np.full(3_000_000, 0.125, dtype=np.float32)
+    losses[::100_000] = 2.0**24
+    wanted = (99_999 * 0.125 + 2.0**24) / 100_000
+    np.testing.assert_allclose(block_means(losses), wanted, rtol=1e-12)
+
+
+def test_of_few_blocks_it_is_as_wide_as_that_of_student():
+    """Of means that lie as normal ones would; 2.262 is t's 97.5% for 9 degrees of freedom."""
+    means = np.array([NormalDist().inv_cdf((n + 0.5) / 10) for n in range(10)])
+    low, high = interval(means, 0.0)
+    assert (high - low) / 2 == pytest.approx(2.262 * means.std(ddof=1) / math.sqrt(10), rel=0.03)
 
 
 def test_the_same_losses_have_the_same_interval_around_their_mean():
