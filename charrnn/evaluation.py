@@ -32,7 +32,7 @@ WARM = 512  # characters
 
 _LOGITS_AT_ONCE = 2**21
 _STEPS_AT_ONCE = 128  # more would only take memory
-_COLD_AT_ONCE = 2**14  # characters in windows side by side
+_COLD_AT_ONCE = 2**14  # characters, of windows side by side
 _FIRST_GUESSES = 5
 
 Found = TypeVar("Found")
@@ -130,7 +130,7 @@ def score(
     length = window or max(1, -(-count // _stretches(count, exact)))
     cuts = np.arange(0, count, length)
     # Stretches are read all at once; windows, of which there may be any number, by the group.
-    streams = max(1, _COLD_AT_ONCE // length) if window else len(cuts)
+    streams = max(1, _COLD_AT_ONCE // min(length, _STEPS_AT_ONCE)) if window else len(cuts)
     groups = [cuts[first : first + streams] for first in range(0, len(cuts), streams)]
     streams = min(streams, len(cuts))
     chunk = chunk or max(1, min(_STEPS_AT_ONCE, _LOGITS_AT_ONCE // (streams * vocabulary_size)))
