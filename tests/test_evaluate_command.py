@@ -15,6 +15,7 @@ from conftest import charrnn
 from test_cli import assert_error
 
 from charrnn.checkpoints import read_record
+from charrnn.intervals import block_means, interval
 from charrnn.run_record import read_run, write_record
 
 NAMES = {
@@ -88,8 +89,10 @@ def test_two_checkpoints_are_a_table_with_a_row_each(trained: Path, english_file
     done = evaluate(first, second, "--text", english_file)
     assert done.returncode == 0
     lines = [line.split() for line in done.stdout.splitlines() if line.strip()]
-    assert lines[0] == ["run", "step", "on", "nats/char", "bits/char", "perplexity", "accuracy"]
-    assert [line[:2] for line in lines[-2:]] == [["cafe", "30"], ["cafe", "40"]]
+    assert lines[0] == [
+        *("run", "step", "on", "nats/char", "bits/char", "perplexity", "accuracy", "in", "five")
+    ]
+    assert [line[:2] for line in lines[2:4]] == [["cafe", "30"], ["cafe", "40"]]
     assert "text this model was trained on" in done.stderr
 
 
@@ -104,6 +107,65 @@ def test_exact_agrees_with_stretches_and_the_run_left_out_is_told(trained: Path)
     nats = [score["nats_per_char"] for score in scores]
     assert nats[0] == pytest.approx(nats[1], rel=1e-3)
     assert nats[0] != nats[1]
+
+
+# What a score is worth.
+
+
+def test_the_interval_is_that_of_the_losses(
+    by_name: tuple[dict[str, Any], Path, subprocess.CompletedProcess[str]],
+) -> None:
+    score, losses, _ = by_name
+    limits = interval(block_means(np.load(losses)), score["nats_per_char"])
+    assert limits == pytest.approx(score["interval"])
+    assert limits is not None
+    assert limits[0] < score["nats_per_char"] < limits[1]
+    assert score["block_length"] == score["characters"] // 10
+    assert score["accuracy"] <= score["accuracy_top5"] <= 1
+
+
+def test_a_text_too_short_for_an_interval_is_scored_without(mailed: Path, tmp_path: Path) -> None:
+    text = tmp_path / "short.txt"
+    text.write_text("the cafe is shut", encoding="utf-8")
+    score = json.loads(evaluate(mailed, "--text", text, "--json").stdout)
+    assert (score["characters"], score["interval"], score["block_length"]) == (16, None, None)
+
+
+def test_cold_windows_cost_something_and_are_named(
+    trained: Path, by_name: tuple[dict[str, Any], Path, subprocess.CompletedProcess[str]]
+) -> None:
+    done = evaluate("cafe", "--checkpoint-dir", trained, "--cold-windows", 3, "--json")
+    cold, whole = json.loads(done.stdout), by_name[0]
+    assert (whole["protocol"], cold["protocol"]) == ("one stream", "cold windows of 3")
+    assert cold["nats_per_char"] > whole["nats_per_char"] + 0.01
+    assert cold["characters"] == whole["characters"]
+
+
+def test_windows_larger_than_the_text_are_refused(trained: Path) -> None:
+    done = evaluate("cafe", "--checkpoint-dir", trained, "--cold-windows", 10**30)
+    assert_error(done, 2, "--cold-windows 1000", "characters", "--exact")
+
+
+def test_of_two_checkpoints_it_is_said_whether_they_differ(trained: Path) -> None:
+    """Of one run on the text it was trained on: they do; a checkpoint and itself do not."""
+    first, *_, last = sorted(trained.glob("cafe/step-????????.safetensors"))
+    done = evaluate(first, last, last, "--split", "train", "--json")
+    worse, best, same = map(json.loads, done.stdout.splitlines())
+    assert "difference" not in best
+    assert worse["difference"]["best"] == same["difference"]["best"] == str(last)
+    difference = worse["difference"]["nats_per_char"]
+    assert difference == pytest.approx(worse["nats_per_char"] - best["nats_per_char"])
+    low, high = worse["difference"]["interval"]
+    assert 0 < low < difference < high
+    assert worse["difference"]["real"] is True
+    assert (same["difference"]["interval"], same["difference"]["real"]) == ([0.0, 0.0], False)
+
+
+def test_what_was_scored_before_a_failure_is_told(trained: Path) -> None:
+    done = evaluate("cafe", "hamlet", "--checkpoint-dir", trained, "--json")
+    assert done.returncode == 1
+    assert "hamlet" in done.stderr
+    assert json.loads(done.stdout)["run"] == "cafe"
 
 
 # Texts that have moved or changed.
@@ -127,7 +189,11 @@ def test_a_moved_corpus_is_scored_the_same_and_a_person_is_told_every_measure(
     assert (done.returncode, done.stderr) == (0, "")
     score, shown = by_name[0], dict(re.findall(r"^(\S+) +(.*)", done.stdout, re.MULTILINE))
     for name in "nats/char", "bits/char", "bits/byte":
-        assert shown[name] == f"{score[name.replace('/', '_per_')]:.4f}"
+        assert shown[name].split(" ")[0] == f"{score[name.replace('/', '_per_')]:.4f}"
+    half = (score["interval"][1] - score["interval"][0]) / 2
+    assert f" ± {half:.4f}  (95%, by blocks of {score['block_length']} char" in shown["nats/char"]
+    assert shown["protocol"] == score["protocol"] == "one stream"
+    assert f"{score['accuracy_top5']:.1%}" in done.stdout
     assert shown["perplexity"].startswith(f"{score['perplexity']:.3f}")
     assert shown["accuracy"].startswith(f"{score['accuracy']:.1%}")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charrnn import cells, evaluation
 from charrnn.corpus import batch
-from charrnn.evaluation import Score, escape_probability, score
+from charrnn.evaluation import Score, escape_probability, protocol, score
 from charrnn.model import CharacterModel
 from charrnn.settings import MODELS, ModelSettings, TrainingSettings
 from charrnn.step import take_step
@@ -227,6 +227,116 @@ def test_a_model_that_is_always_right_is_right_as_often_as_there_are_characters(
     assert found.correct == count
 
 
+def test_guesses_are_counted_that_were_among_the_first_five():
+    """Of six characters, all but the one that is the least likely."""
+    network, ids = small(), some_ids(1_300)
+    with torch.inference_mode():
+        read = torch.from_numpy(np.concatenate([[0], ids[:-1]]))[:, None]
+        last = network.eval()(read, network.start(1))[0].argmin(-1)[:, 0].numpy()
+    found = score(network, ids, start=0, byte_count=1, exact=True)
+    assert found.correct_top5 == int((last != ids).sum()) < 1_300
+    assert found.accuracy_top5 == found.correct_top5 / 1_300 > found.accuracy
+
+
+def test_characters_that_are_all_as_likely_are_not_all_among_the_first_five():
+    network = small()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    found = score(network, some_ids(300), start=0, byte_count=1)
+    assert found.correct_top5 == found.correct < 100
+
+
+def test_an_alphabet_of_five_is_guessed_in_five():
+    network = CharacterModel(ModelSettings("rnn", "tanh", 2, 3, 1), 5)
+    network.initialise("xavier", 0.0, seed=0)
+    ids = np.array([0, 1, 2, 3, 4, 5], dtype=np.uint8)  # and one that is unknown
+    assert score(network, ids, start=0, byte_count=1, escape=0.1).correct_top5 == 5
+
+
+# Windows entered cold
+
+
+def cold_losses(network, ids, window):
+    """Each character's loss in windows entered cold, naively; ids follow a 0."""
+    before = np.concatenate([[0], ids])
+    cuts = range(0, len(ids), window)
+    return np.concatenate([naive_losses(network, ids[c : c + window], before[c]) for c in cuts])
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("window", [1, 7, 50, 300])
+def test_cold_windows_are_scored_as_naively_each_for_itself(model, window):
+    """50 divides the text, 7 leaves a part of a window, 300 is the text."""
+    network, ids = small(model), some_ids(300)
+    found, losses = all_losses(network, ids, window=window)
+    np.testing.assert_allclose(losses, cold_losses(network, ids, window), rtol=0, atol=1e-5)
+    assert found.characters == 300
+    assert found.nats == pytest.approx(float(losses.sum(dtype=np.float64)), rel=1e-6)
+
+
+def test_a_cold_window_is_what_nanogpt_takes():
+    """Its inputs and targets: data[i : i + T] and data[i + 1 : i + 1 + T], the state 0."""
+    network, ids, window = small("lstm"), some_ids(1_000), 20
+    _, losses = all_losses(network, ids, window=window)
+    for begin in range(window - 1, 1_000 - window, window):
+        x, y = (ids[i : i + window].astype(np.int64) for i in (begin, begin + 1))
+        with torch.inference_mode():
+            logits, _ = network.eval()(torch.from_numpy(x)[:, None], network.start(1))
+            wanted = torch.nn.functional.cross_entropy(logits[:, 0], torch.from_numpy(y))
+        assert losses[begin + 1 : begin + 1 + window].mean() == pytest.approx(
+            float(wanted), rel=1e-4
+        )
+
+
+@given(
+    count=st.integers(1, 900),
+    window=st.integers(1, 900),
+    chunk=st.integers(1, 100),
+    at_once=st.integers(1, 2_000),
+)
+@settings(deadline=None, max_examples=25)
+def test_cold_windows_count_every_character_once_however_they_are_grouped(
+    count, window, chunk, at_once
+):
+    network, told = small("rnn"), []
+    ids = some_ids(count)
+    _, wanted = all_losses(network, ids, window=window)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "_COLD_AT_ONCE", at_once)
+        found, losses = all_losses(network, ids, window=window, chunk=chunk, scored=told.append)
+    np.testing.assert_allclose(losses, wanted, rtol=0, atol=1e-5)
+    assert found.characters == sum(told) == count
+
+
+def test_a_window_forgets_what_was_before_it_and_no_stretch_does():
+    network, ids = small(), some_ids(2_000)
+    other = ids.copy()
+    other[125:150] = (other[125:150] + 1) % V
+    changed = {}
+    for window in None, 40:
+        pair = [all_losses(network, each, window=window)[1] for each in (ids, other)]
+        changed[window] = np.flatnonzero(pair[0] != pair[1])
+    assert changed[40].min() >= 125
+    assert changed[40].max() == 159, "the window of 120 to 160"
+    assert changed[None].max() > 160
+
+
+def test_the_shorter_the_windows_the_worse_the_score(learned):
+    network, vocabulary, ids = learned
+    options = {"start": vocabulary.start, "byte_count": 1}
+    nats = [score(network, ids, window=window, **options).nats for window in (1, 4, 16, 64, 256)]
+    assert nats == sorted(nats, reverse=True)
+    assert nats[-1] > score(network, ids, **options).nats
+
+
+def test_every_way_of_reading_has_its_name():
+    assert protocol(20_000) == "carried state, 32 stretches"
+    assert protocol(1_600) == "carried state, 3 stretches"
+    assert protocol(600) == protocol(20_000, exact=True) == "one stream"
+    assert protocol(20_000, window=256) == "cold windows of 256"
+
+
 # Characters the vocabulary lacks
 
 
@@ -274,12 +384,13 @@ def test_the_escape_probability_is_that_of_witten_and_bell():
 
 
 def test_bits_and_perplexity_follow_from_nats():
-    found = Score(nats=30 * math.log(4), characters=30, bytes=40, correct=12)
+    found = Score(nats=30 * math.log(4), characters=30, bytes=40, correct=12, correct_top5=21)
     assert found.nats_per_char == pytest.approx(math.log(4))
     assert found.bits_per_char == pytest.approx(2.0)
     assert found.bits_per_byte == pytest.approx(60 / 40)
     assert found.perplexity == pytest.approx(4.0)
     assert found.accuracy == pytest.approx(0.4)
+    assert found.accuracy_top5 == pytest.approx(0.7)
     assert found.to_json() == {
         "characters": 30,
         "nats_per_char": found.nats_per_char,
@@ -287,6 +398,7 @@ def test_bits_and_perplexity_follow_from_nats():
         "bits_per_byte": found.bits_per_byte,
         "perplexity": found.perplexity,
         "accuracy": found.accuracy,
+        "accuracy_top5": found.accuracy_top5,
     }
 
 
@@ -367,13 +479,13 @@ def two_workers():
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("exact", [False, True])
-def test_workers_find_the_score_that_one_finds(two_workers, model, exact):
-    # One stream, or 17 stretches; some characters are unknown.
-    network, ids = small(model), some_ids(1_000 if exact else 9_000, largest=V)
-    wanted, wanted_losses = all_losses(network, ids, escape=0.01, exact=exact)
+@pytest.mark.parametrize("reading", [{}, {"exact": True}, {"window": 30}])
+def test_workers_find_the_score_that_one_finds(two_workers, model, reading):
+    # 17 stretches, one stream, or 300 windows; some characters are unknown.
+    network, ids = small(model), some_ids(1_000 if "exact" in reading else 9_000, largest=V)
+    wanted, wanted_losses = all_losses(network, ids, escape=0.01, **reading)
     for _ in range(2):
-        found, losses = all_losses(network, ids, escape=0.01, exact=exact, workers=two_workers)
+        found, losses = all_losses(network, ids, escape=0.01, workers=two_workers, **reading)
         np.testing.assert_allclose(losses, wanted_losses, rtol=1e-5, atol=1e-5)
         assert found.nats == pytest.approx(wanted.nats, rel=1e-6)
         assert found.unknown == wanted.unknown > 0

@@ -15,7 +15,7 @@ HOUSE = Path(charrnn.__file__).parent
 ROWS = (
     ("",),  # the package itself: its version
     ("errors",),
-    ("seeds", "settings", "schedule", "files", "machine", "arrays"),
+    ("seeds", "settings", "schedule", "files", "machine", "arrays", "intervals"),
     ("cache", "locks", "texts", "tokenizer", "cells"),
     ("corpus",),
     ("header",),
@@ -53,6 +53,7 @@ ROWS = (
     ("signals",),
     ("commands", "commands.options"),
     (
+        "commands.differences",
         "commands.keyboard",
         "commands.novelty",
         "commands.sitting",

@@ -6,6 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn import console
+from charrnn.commands.differences import (
+    Scored,
+    margin,
+    scored,
+    sentences,
+    with_differences,
+)
 from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet, option
 from charrnn.errors import UsageError
 
@@ -29,6 +36,10 @@ def evaluate(
     exact: Annotated[
         bool, option("--exact", "Read the text as one stream: slower, no cuts.")
     ] = False,
+    cold_windows: Annotated[
+        int | None,
+        option("--cold-windows", "Read windows of N characters, each from a state of zeros."),
+    ] = None,
     losses: Annotated[
         Path | None, option("--losses", "Write each character's loss (nats) to a .npy file.")
     ] = None,
@@ -47,14 +58,20 @@ def evaluate(
       charrnn evaluate hamlet-gru hamlet-lstm
       charrnn evaluate hamlet-gru --text macbeth.txt --json
       charrnn evaluate hamlet-gru --split test --exact
+      charrnn evaluate hamlet-gru --cold-windows 256
 
     Each character is scored once, from all that stands before it: in 32 stretches, each
-    entered after reading the 512 characters before it, or with --exact in one.
+    entered after reading the 512 characters before it, or with --exact in one. With
+    --cold-windows 256 it is scored as nanoGPT scores, from no more than the 256 before it.
+
+    A score's 95% interval is that of a bootstrap of blocks. Of several checkpoints on one
+    text it is said which differences from the best are real.
     """
     if split not in SPLITS:
         raise UsageError(f"--split {split}: must be one of {', '.join(SPLITS)}")
     if text is not None and corpus:
         raise UsageError("--text and --corpus: give one of them")
+    _check_windows(cold_windows, exact)
     if losses is not None and not losses.absolute().parent.is_dir():
         raise UsageError(f"--losses {losses}: no such directory")
     if losses is not None and len(checkpoints or []) > 1:
@@ -65,18 +82,36 @@ def evaluate(
     from charrnn import runs
     from charrnn.checkpoints import read_checkpoint
 
-    rows = []
+    results: list[Scored] = []
     references: list[str | None] = list(checkpoints or [])
-    for reference in references or [None]:
-        path, checkpoint = runs.open_found(reference, checkpoint_dir, read_checkpoint)
-        if reference is None and json and not quiet:  # elsewhere the result itself says it
-            console.notice(f"checkpoint {path}")
-        result = _score(path, checkpoint, text, split, corpus, exact, losses, threads, quiet)
-        rows.append(result)
+    try:
+        for reference in references or [None]:
+            path, checkpoint = runs.open_found(reference, checkpoint_dir, read_checkpoint)
+            if reference is None and json and not quiet:  # elsewhere the result itself says it
+                console.notice(f"checkpoint {path}")
+            results.append(
+                _score(
+                    *(path, checkpoint, text, split, corpus),
+                    *(exact, cold_windows, losses, threads, quiet),
+                )
+            )
+    finally:  # what was scored before a failure is told, too
+        rows = with_differences(results)
         if json:
-            console.say_json(result)
+            for row in rows:
+                console.say_json(row)
     if not json:
         _show(rows)
+
+
+def _check_windows(window: int | None, exact: bool) -> None:
+    """Raises UsageError for windows that cannot be meant."""
+    if window is not None and window < 1:
+        raise UsageError(
+            f"--cold-windows {window}: must be at least 1", "256 is nanoGPT's usual one"
+        )
+    if window is not None and exact:
+        raise UsageError("--cold-windows and --exact: give one of them", "--exact has no windows")
 
 
 def _score(
@@ -86,11 +121,12 @@ def _score(
     split: str,
     corpus: list[Path] | None,
     exact: bool,
+    window: int | None,
     losses: Path | None,
     threads: int | None,
     quiet: bool,
-) -> dict[str, Any]:
-    """A checkpoint's score on a text, by the names of `--json`."""
+) -> Scored:
+    """A checkpoint's score on a text."""
     import contextlib
     import io
     import math
@@ -118,11 +154,16 @@ def _score(
         what = split
         if remark:
             console.warn(remark)
+    if window is not None and window > len(characters):
+        raise UsageError(
+            f"--cold-windows {window}: the text has {len(characters):,} characters",
+            f"--cold-windows {len(characters)}, or --exact to read it as one stream",
+        )
     vocabulary = record.vocabulary
     model = CharacterModel(record.settings, len(vocabulary))
     model.load(weights)
     ids = vocabulary.encode(characters)
-    each = np.zeros(len(ids), dtype=np.float32) if losses is not None else None
+    each = np.zeros(len(ids), dtype=np.float32)
     trained_on = int(record.corpus["splits"]["train"]["end"])
     with (
         contextlib.closing(Workers(threads)) as workers,
@@ -135,6 +176,7 @@ def _score(
             byte_count=len(characters.encode()),
             escape=evaluation.escape_probability(len(vocabulary), trained_on),
             exact=exact,
+            window=window,
             losses=each,
             scored=bar.update,
             workers=workers,
@@ -146,19 +188,21 @@ def _score(
             f"{score.unknown:,} of {score.characters:,} characters are ones training never saw; "
             "each pays for being unknown and for which one it was"
         )
-    if losses is not None and each is not None:
+    if losses is not None:
         stream = io.BytesIO()
         np.save(stream, each, allow_pickle=False)
         write_output(losses, stream.getvalue())
-    return {
+    row = {
         "run": path.absolute().parent.name,
         "checkpoint": str(path),
         "step": record.step,
         "split": what,
         "exact": exact,
+        "protocol": evaluation.protocol(len(ids), exact=exact, window=window),
         "unknown": score.unknown,
         **score.to_json(),
     }
+    return scored(row, characters, each)
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
@@ -166,20 +210,23 @@ def _show(rows: list[dict[str, Any]]) -> None:
         console.show_facts(_facts(rows[0]))
         return
     console.show_table(
-        ["run", "step", "on", "nats/char", "bits/char", "perplexity", "accuracy"],
+        ["run", "step", "on", "nats/char", "bits/char", "perplexity", "accuracy", "in five"],
         [
             [
                 row["run"],
                 f"{row['step']:,}",
                 row["split"],
-                console.figure(row["nats_per_char"], 4),
+                margin(row["nats_per_char"], row["interval"]),
                 console.figure(row["bits_per_char"], 4),
                 console.figure(row["perplexity"], 3),
                 f"{row['accuracy']:.1%}",
+                f"{row['accuracy_top5']:.1%}",
             ]
             for row in rows
         ],
     )
+    for sentence in sentences(rows):
+        console.say_wrapped(console.one_line(sentence))
 
 
 def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
@@ -188,9 +235,16 @@ def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("checkpoint", row["checkpoint"]),
         ("scored on", f"{what}, {row['characters']:,.0f} characters"),
-        ("nats/char", console.figure(row["nats_per_char"], 4)),
+        ("protocol", row["protocol"]),
+        ("nats/char", f"{margin(row['nats_per_char'], row['interval'])}{_explained(row)}"),
         ("bits/char", console.figure(row["bits_per_char"], 4)),
         ("bits/byte", console.figure(row["bits_per_byte"], 4)),
         ("perplexity", f"{console.figure(row['perplexity'], 3)}  (letters it hesitates between)"),
         ("accuracy", f"{row['accuracy']:.1%}  (its first guess is right)"),
+        ("in five", f"{row['accuracy_top5']:.1%}  (one of its first five is)"),
     ]
+
+
+def _explained(row: dict[str, Any]) -> str:
+    length = row["block_length"]
+    return f"  (95%, by blocks of {length:,} characters)" if length else ""
