@@ -29,6 +29,10 @@ def evaluate(
     exact: Annotated[
         bool, option("--exact", "Read the text as one stream: slower, no cuts.")
     ] = False,
+    baselines: Annotated[
+        bool,
+        typer.Option("--baselines/--no-baselines", help="Beside them, what any model must beat."),
+    ] = True,
     losses: Annotated[
         Path | None, option("--losses", "Write each character's loss (nats) to a .npy file.")
     ] = None,
@@ -64,19 +68,29 @@ def evaluate(
 
     from charrnn import runs
     from charrnn.checkpoints import read_checkpoint
+    from charrnn.commands import comparison
 
     rows = []
+    seen: comparison.Seen = {}
     references: list[str | None] = list(checkpoints or [])
     for reference in references or [None]:
         path, checkpoint = runs.open_found(reference, checkpoint_dir, read_checkpoint)
         if reference is None and json and not quiet:  # elsewhere the result itself says it
             console.notice(f"checkpoint {path}")
-        result = _score(path, checkpoint, text, split, corpus, exact, losses, threads, quiet)
+        result, scored = _score(
+            path, checkpoint, text, split, corpus, exact, losses, threads, quiet
+        )
+        if baselines:
+            result["baselines"] = comparison.beside(
+                path, checkpoint.record, scored, corpus, seen, quiet
+            )
         rows.append(result)
         if json:
             console.say_json(result)
     if not json:
         _show(rows)
+        if baselines:
+            comparison.show(rows)
 
 
 def _score(
@@ -89,8 +103,8 @@ def _score(
     losses: Path | None,
     threads: int | None,
     quiet: bool,
-) -> dict[str, Any]:
-    """A checkpoint's score on a text, by the names of `--json`."""
+) -> tuple[dict[str, Any], str]:
+    """A checkpoint's score on a text, by the names of `--json`, and the text."""
     import contextlib
     import io
     import math
@@ -158,7 +172,7 @@ def _score(
         "exact": exact,
         "unknown": score.unknown,
         **score.to_json(),
-    }
+    }, characters
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
