@@ -150,10 +150,11 @@ def _verdict(model: str, row: dict[str, Any], measured: list[dict[str, Any]]) ->
         if best["name"] in _COMPRESSORS:
             who += ", a compressor,"
         also = [_short(each) for each in others if _nats(each) < own]
-        end = f"; so {'do' if also[1:] else 'does'} {' and '.join(also)}" if also else ""
+        names = " and ".join(filter(None, [", ".join(also[:-1]), *also[-1:]]))
+        end = f"; so {'do' if also[1:] else 'does'} {names}" if also else ""
         return (
-            f"{who[0].upper() if who.startswith('the') else who[0]}{who[1:]} predicts this text "
-            f"better than {model}: {_nats(best):.3f} nats/char against {own:.3f}{end}."
+            f"{who.replace('the ', 'The ')} predicts this text better "
+            f"than {model}: {_nats(best):.3f} nats/char against {own:.3f}{end}."
         )
     if best["name"] == "uniform":
         return f"{model} does better than taking all characters for equally likely."
