@@ -32,6 +32,7 @@ SECONDS = 10.0
 NAMES = ("uniform", "unigram", "ngram", "xz", "bz2", "ppmd")
 
 _PROBE = 2**20  # bytes; what is not larger is read without looking at the clock
+_SLOWER = 1.5  # times as long as a probe's takes each byte of a text that fits in no cache
 _MOST = 2**26  # bytes
 _MOST_COUNTED = 2**23  # bytes, of which each takes some 150 more to count n-grams
 _AT_ONCE = 2**20  # characters
@@ -240,7 +241,7 @@ def _affordable(
         learn(tail(training, _PROBE))
         taken = max(clock() - begun, 1e-9)
         # Whole probes, so that one machine comes to one figure.
-        in_time = max(1, int(seconds / taken)) * _PROBE
+        in_time = max(1, int(seconds / (taken * _SLOWER))) * _PROBE
         if in_time < size:
             return in_time, "time"
     return size, cut

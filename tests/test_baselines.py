@@ -139,16 +139,16 @@ class Clock:
 
 
 def test_a_large_part_is_read_from_its_end_as_far_as_time_allows(monkeypatch):
-    """A probe takes a second by this clock, so three seconds allow three probes."""
+    """A probe takes a second by this clock, and each of a larger part half as much more."""
     monkeypatch.setattr(baselines, "_PROBE", 100)
     training = Part("x" * 700 + "ab" * 150)
-    made = found("ab", training, "abx", seconds=3, clock=Clock())
+    made = found("ab", training, "abx", seconds=4.5, clock=Clock())
     for name in {"unigram", "ngram", "xz", "bz2"}:
         assert (made[name].read, made[name].available) == (300, 1000)
         assert made[name].cut == "time"
     assert made["unigram"].nats == pytest.approx(2 * math.log(301.5 / 150.5))
     assert {end for _, end in training.slices} == {1000}
-    made = found("ab", training, "abx", seconds=10, clock=Clock())
+    made = found("ab", training, "abx", seconds=15, clock=Clock())
     assert (made["unigram"].read, made["unigram"].cut) == (1000, "")
 
 

@@ -24,7 +24,8 @@ NAMES = {
 
 
 def evaluate(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    return charrnn("evaluate", "--threads", 1, *arguments, **options)
+    """Without baselines, which would be kept in the run that other tests look at."""
+    return charrnn("evaluate", "--no-baselines", "--threads", 1, *arguments, **options)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def test_two_checkpoints_are_a_table_with_a_row_each(trained: Path, english_file
     assert done.returncode == 0
     lines = [line.split() for line in done.stdout.splitlines() if line.strip()]
     assert lines[0] == ["run", "step", "on", "nats/char", "bits/char", "perplexity", "accuracy"]
-    assert [line[:2] for line in lines[2:4]] == [["cafe", "30"], ["cafe", "40"]]
+    assert [line[:2] for line in lines[-2:]] == [["cafe", "30"], ["cafe", "40"]]
     assert "text this model was trained on" in done.stderr
 
 
