@@ -25,7 +25,8 @@ NAMES = {
 
 
 def evaluate(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    return charrnn("evaluate", "--threads", 1, *arguments, **options)
+    """Without baselines, which would be kept in the run that other tests look at."""
+    return charrnn("evaluate", "--no-baselines", "--threads", 1, *arguments, **options)
 
 
 @pytest.fixture(scope="module")

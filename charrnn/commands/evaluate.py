@@ -40,6 +40,10 @@ def evaluate(
         int | None,
         option("--cold-windows", "Read windows of N characters, each from a state of zeros."),
     ] = None,
+    baselines: Annotated[
+        bool,
+        typer.Option("--baselines/--no-baselines", help="Beside them, what any model must beat."),
+    ] = True,
     losses: Annotated[
         Path | None, option("--losses", "Write each character's loss (nats) to a .npy file.")
     ] = None,
@@ -81,20 +85,24 @@ def evaluate(
 
     from charrnn import runs
     from charrnn.checkpoints import read_checkpoint
+    from charrnn.commands import comparison
 
     results: list[Scored] = []
+    seen: comparison.Seen = {}
     references: list[str | None] = list(checkpoints or [])
     try:
         for reference in references or [None]:
             path, checkpoint = runs.open_found(reference, checkpoint_dir, read_checkpoint)
             if reference is None and json and not quiet:  # elsewhere the result itself says it
                 console.notice(f"checkpoint {path}")
-            results.append(
-                _score(
-                    *(path, checkpoint, text, split, corpus),
-                    *(exact, cold_windows, losses, threads, quiet),
-                )
+            result, characters = _score(
+                *(path, checkpoint, text, split, corpus),
+                *(exact, cold_windows, losses, threads, quiet),
             )
+            if baselines:
+                beside = comparison.beside(path, checkpoint.record, characters, corpus, seen, quiet)
+                result = result._replace(row=result.row | {"baselines": beside})
+            results.append(result)
     finally:  # what was scored before a failure is told, too
         rows = with_differences(results)
         if json:
@@ -102,6 +110,8 @@ def evaluate(
                 console.say_json(row)
     if not json:
         _show(rows)
+        if baselines:
+            comparison.show(rows)
 
 
 def _check_windows(window: int | None, exact: bool) -> None:
@@ -125,8 +135,8 @@ def _score(
     losses: Path | None,
     threads: int | None,
     quiet: bool,
-) -> Scored:
-    """A checkpoint's score on a text."""
+) -> tuple[Scored, str]:
+    """A checkpoint's score on a text, and the text."""
     import contextlib
     import io
     import math
@@ -202,7 +212,7 @@ def _score(
         "unknown": score.unknown,
         **score.to_json(),
     }
-    return scored(row, characters, each)
+    return scored(row, characters, each), characters
 
 
 def _show(rows: list[dict[str, Any]]) -> None:

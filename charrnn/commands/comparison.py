@@ -1,0 +1,182 @@
+"""What `charrnn evaluate` puts beside a model: baselines on the same text, and plain words."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charrnn import console
+
+if TYPE_CHECKING:
+    from charrnn.baseline_cache import Key
+    from charrnn.baselines import Baseline
+    from charrnn.checkpoints import ModelRecord
+
+    Seen = dict[Key, dict[str, Baseline]]
+    """What was measured already, by what it belongs to."""
+
+_COMPRESSORS = ("xz", "bz2", "ppmd")
+
+
+def beside(
+    checkpoint: Path,
+    record: "ModelRecord",
+    text: str,
+    corpus: list[Path] | None,
+    seen: "Seen",
+    quiet: bool,
+) -> list[dict[str, Any]]:
+    """The baselines on a text that a checkpoint was scored on, by the names of `--json`.
+
+    None where they would learn from the very text. `seen` gets what is measured.
+    """
+    from charrnn.baseline_cache import Key, keep, kept
+    from charrnn.baselines import NAMES, measure
+    from charrnn.errors import CharrnnError
+    from charrnn.evaluation import escape_probability
+    from charrnn.files import sha256
+    from charrnn.original import training_text
+
+    data = text.encode()
+    part, vocabulary = record.corpus["splits"]["train"], record.vocabulary
+    key = Key(sha256(data), str(part["sha256"]), sha256(vocabulary.characters.encode()))
+    learned = {key.training, *(file["sha256"] for file in record.corpus["files"])}
+    if learned & {key.text, sha256(text[: int(part["end"])].encode())}:
+        return []
+    run = checkpoint.absolute().parent
+    known = kept(run, key) | seen.get(key, {})
+    training: Any = ""
+    if set(NAMES) - set(known):
+        try:
+            training = training_text(checkpoint, record, corpus)
+        except CharrnnError as error:
+            training = f"needs the training part: {error.message}"
+    with console.progress(len(NAMES), "baseline", quiet=quiet) as bar:
+        found = measure(
+            text,
+            training,
+            vocabulary,
+            escape=escape_probability(len(vocabulary), int(part["end"])),
+            known=known,
+            measured=bar.update,
+        )
+    seen[key] = {each.name: each for each in found if each.nats is not None}
+    if seen[key] != kept(run, key):
+        keep(run, key, found)
+    return [each.to_json(len(text), len(data)) for each in found]
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Draw models and baselines as tables, one for each text, and say who beats whom."""
+    groups: list[list[dict[str, Any]]] = []
+    for row in rows:
+        for group in groups:
+            if all(row[name] == group[0][name] for name in ("split", "characters", "baselines")):
+                group.append(row)
+                break
+        else:
+            groups.append([row])
+    for group in groups:
+        console.say()
+        if group[0]["baselines"]:
+            _show_text(group)
+        else:
+            console.say("No baselines: they would have learned this text, as the model has.")
+
+
+def _show_text(models: list[dict[str, Any]]) -> None:
+    found = models[0]["baselines"]
+    measured = [each for each in found if "nats_per_char" in each]
+    lines = [(_title(each), each, _read(each)) for each in measured]
+    lines += [(_model(row, models), row, "") for row in models]
+    lines.sort(key=lambda line: line[1]["nats_per_char"])
+    console.show_table(
+        ["best first", "nats/char", "bits/char", "bits/byte", "learned from"],
+        [
+            [
+                title,
+                *(
+                    console.figure(values[name], 4)
+                    for name in ("nats_per_char", "bits_per_char", "bits_per_byte")
+                ),
+                read,
+            ]
+            for title, values, read in lines
+        ],
+    )
+    for row in models:
+        console.say_wrapped(_verdict(_model(row, models), row, measured))
+    for each in measured:
+        if each["cut"]:
+            console.say_wrapped(_cut(each))
+    reasons: dict[str, list[str]] = {}
+    for each in found:
+        if "reason" in each:
+            reasons.setdefault(each["reason"], []).append(_short(each))
+    for reason, names in reasons.items():
+        console.say_wrapped(f"Not measured: {', '.join(names)}: {reason}.")
+
+
+def _model(row: dict[str, Any], models: list[dict[str, Any]]) -> str:
+    """A model's name among others; the step where its run has several."""
+    same = sum(other["run"] == row["run"] for other in models)
+    return f"{row['run']} at {row['step']:,}" if same > 1 else str(row["run"])
+
+
+def _title(each: dict[str, Any]) -> str:
+    titles = {
+        "ngram": f"{each.get('order')}-gram, Kneser-Ney",
+        "ppmd": f"PPMd, order {each.get('order')}",
+        "xz": "xz -9e",
+        "bz2": "bz2 -9",
+    }
+    return titles.get(each["name"], str(each["name"]))
+
+
+def _short(each: dict[str, Any]) -> str:
+    if each["name"] == "ngram":
+        return f"the {each['order']}-gram" if "order" in each else "n-gram"
+    return "PPMd" if each["name"] == "ppmd" else str(each["name"])
+
+
+def _read(each: dict[str, Any]) -> str:
+    return f"{console.number(each['read_bytes'])} bytes" if each["read_bytes"] else ""
+
+
+def _verdict(model: str, row: dict[str, Any], measured: list[dict[str, Any]]) -> str:
+    """One sentence on a model and the best of its baselines."""
+    own = float(row["nats_per_char"])
+    best, *others = sorted(measured, key=_nats)
+    if _nats(best) < own:
+        who = _short(best)
+        if best["name"] in _COMPRESSORS:
+            who += ", a compressor,"
+        also = [_short(each) for each in others if _nats(each) < own]
+        names = " and ".join(filter(None, [", ".join(also[:-1]), *also[-1:]]))
+        end = f"; so {'do' if also[1:] else 'does'} {names}" if also else ""
+        return (
+            f"{who.replace('the ', 'The ')} predicts this text better "
+            f"than {model}: {_nats(best):.3f} nats/char against {own:.3f}{end}."
+        )
+    if best["name"] == "uniform":
+        return f"{model} does better than taking all characters for equally likely."
+    return (
+        f"{model} predicts this text better than all of these: by "
+        f"{_nats(best) - own:.3f} nats/char than {_short(best)}."
+    )
+
+
+def _nats(each: dict[str, Any]) -> float:
+    return float(each["nats_per_char"])
+
+
+def _cut(each: dict[str, Any]) -> str:
+    from charrnn.baselines import SECONDS
+
+    why = {
+        "window": "its window holds no more",
+        "memory": "more would take too much memory",
+        "time": f"as much as it can in some {SECONDS:g} seconds",
+    }
+    return (
+        f"{_short(each)} learned from the last {each['read_bytes']:,} of "
+        f"{each['training_bytes']:,} bytes of the training part: {why[each['cut']]}."
+    )

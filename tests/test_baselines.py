@@ -1,0 +1,219 @@
+"""What any model must beat: the right text, the right price, and no look at what is held out."""
+
+import math
+
+import numpy as np
+import pytest
+
+from charrnn import baselines, compressors
+from charrnn.baselines import NAMES, Baseline, measure, tail
+from charrnn.compressors import BZ2, PPMD, XZ, added_bits, is_installed
+from charrnn.evaluation import escape_probability, score
+from charrnn.model import CharacterModel
+from charrnn.ngram import choose_order
+from charrnn.settings import ModelSettings
+from charrnn.tokenizer import CODE_POINTS, Vocabulary
+
+
+class Part:
+    """A training part, and what was read of it."""
+
+    def __init__(self, text: str) -> None:
+        self.data = text.encode()
+        self.size = len(self.data)
+        self.slices: list[tuple[int, int]] = []
+
+    def slice(self, start: int, end: int) -> bytes:
+        self.slices.append((start, end))
+        return self.data[start:end]
+
+
+def found(text, training, vocabulary, escape=0.01, **options):
+    training = Part(training) if isinstance(training, str) else training
+    made = measure(text, training, Vocabulary(vocabulary), escape=escape, **options)
+    assert [baseline.name for baseline in made] == list(NAMES)
+    return {baseline.name: baseline for baseline in made}
+
+
+def test_hand_computed_on_a_tiny_text():
+    made = found("aab", "aabab", "ab")
+    assert made["uniform"].nats == pytest.approx(3 * math.log(2))
+    a, b = 3.5 / 6, 2.5 / 6
+    assert made["unigram"].nats == pytest.approx(-math.log(a * a * b))
+    a, b = ((n - 0.75) / 5 + 0.75 * 2 / 5 * 0.5 for n in (3, 2))
+    assert made["ngram"].order == 1, "there is no last tenth to choose it by"
+    assert made["ngram"].nats == pytest.approx(-math.log(a * a * b))
+    for compressor in XZ, BZ2:
+        bits = added_bits(compressor, b"aabab", b"aab")
+        assert made[compressor.name].nats == pytest.approx(bits * math.log(2))
+
+
+def test_scores_are_by_the_text_s_own_characters_and_bytes():
+    row = found("éa", "éaéa", "éa")["uniform"].to_json(2, 3)
+    assert row["nats_per_char"] == pytest.approx(math.log(2))
+    assert row["bits_per_char"] == pytest.approx(1)
+    assert row["bits_per_byte"] == pytest.approx(2 / 3)
+
+
+def test_each_learns_from_the_training_part_alone_and_from_all_of_it(english):
+    """All but uniform gain by it; what stands there is told in bytes."""
+    text, training = english[2000:2400], english[:2000]
+    vocabulary = "".join(sorted(set(english)))
+    made, empty = found(text, training, vocabulary), found(text, ".", vocabulary)
+    for name in set(NAMES) - {"uniform"}:
+        if made[name].nats is not None:
+            assert made[name].nats < empty[name].nats
+            assert (made[name].read, made[name].cut) == (len(training.encode()), "")
+            assert made[name].available == len(training.encode())
+    assert made["ngram"].nats < made["unigram"].nats < made["uniform"].nats
+
+
+# A character that training lacks.
+
+
+def test_an_unknown_character_pays_as_it_does_in_the_model():
+    """A model of zeros is uniform."""
+    vocabulary = Vocabulary("abc")
+    model = CharacterModel(ModelSettings(hidden_size=4, embedding_size=2, layers=1), 3)
+    for parameter in model.parameters():
+        parameter.data.zero_()
+    text, escape = "ab☃c☃", escape_probability(3, 100)
+    wanted = score(model, vocabulary.encode(text), start=0, byte_count=9, escape=escape)
+    made = found(text, "abc", "abc", escape)
+    assert made["uniform"].nats == pytest.approx(wanted.nats, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["uniform", "unigram", "ngram"])
+def test_all_characters_there_are_sum_to_1(name):
+    """Known ones by what they cost, unknown ones all alike; the text has one of each kind."""
+
+    def probability(character):
+        both = found(character + "☃", "abbb", "ab")[name].nats
+        return math.exp(alone - both)
+
+    alone = found("☃", "abbb", "ab")[name].nats
+    others = math.exp(-alone) * (CODE_POINTS - 2)
+    assert sum(map(probability, "ab")) + others == pytest.approx(1)
+
+
+def test_a_character_of_the_vocabulary_that_training_lacks_is_possible():
+    made = found("c", "abab", "abc")
+    assert made["unigram"].nats == pytest.approx(-math.log(0.5 / 5.5))
+    assert math.isfinite(made["ngram"].nats)
+
+
+# The order.
+
+
+def test_the_order_is_chosen_without_the_held_out_text(english):
+    text, training = english[2000:], english[:2000]
+    vocabulary = "".join(sorted(set(english)))
+    wanted = choose_order(Vocabulary(vocabulary).encode(training), len(vocabulary))
+    assert wanted > 2
+    shuffled = "".join(np.random.default_rng(0).permutation(list(text)))
+    made = [found(t, training, vocabulary)["ngram"] for t in (text, shuffled, "a")]
+    assert [baseline.order for baseline in made] == [wanted] * 3
+    assert made[0].nats < made[1].nats
+
+
+def test_a_long_text_is_scored_in_pieces_as_it_is_at_once(monkeypatch, english):
+    text, training = english[1500:], english[:1500]
+    vocabulary = "".join(sorted(set(english)))
+    at_once = found(text, training, vocabulary)["ngram"].nats
+    monkeypatch.setattr(baselines, "_AT_ONCE", 7)
+    assert found(text, training, vocabulary)["ngram"].nats == pytest.approx(at_once, rel=1e-12)
+
+
+# What is cut.
+
+
+class Clock:
+    """A second passes at every look."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        self.now += 1
+        return self.now
+
+
+def test_a_large_part_is_read_from_its_end_as_far_as_time_allows(monkeypatch):
+    """A probe takes a second by this clock, and each of a larger part half as much more."""
+    monkeypatch.setattr(baselines, "_PROBE", 100)
+    training = Part("x" * 700 + "ab" * 150)
+    made = found("ab", training, "abx", seconds=4.5, clock=Clock())
+    for name in {"unigram", "ngram", "xz", "bz2"}:
+        assert (made[name].read, made[name].available) == (300, 1000)
+        assert made[name].cut == "time"
+    assert made["unigram"].nats == pytest.approx(2 * math.log(301.5 / 150.5))
+    assert {end for _, end in training.slices} == {1000}
+    made = found("ab", training, "abx", seconds=15, clock=Clock())
+    assert (made["unigram"].read, made["unigram"].cut) == (1000, "")
+
+
+def test_too_little_time_still_reads_a_probe(monkeypatch):
+    monkeypatch.setattr(baselines, "_PROBE", 100)
+    made = found("a", "ab" * 500, "ab", seconds=0.001, clock=Clock())
+    assert (made["ngram"].read, made["ngram"].cut) == (100, "time")
+
+
+def test_bz2_reads_what_its_block_has_room_for(monkeypatch):
+    small = BZ2._replace(window=50)
+    monkeypatch.setattr(baselines, "BZ2", small)
+    made = found("ab" * 10, "ab" * 100, "ab")["bz2"]
+    assert (made.read, made.available, made.cut) == (30, 200, "window")
+    wanted = added_bits(small, b"ab" * 15, b"ab" * 10)
+    assert made.nats == pytest.approx(wanted * math.log(2))
+    assert found("ab" * 30, "ab" * 100, "ab")["bz2"].read == 0
+
+
+def test_the_n_gram_s_counts_have_a_limit(monkeypatch):
+    monkeypatch.setattr(baselines, "_MOST_COUNTED", 40)
+    made = found("ab", "ab" * 100, "ab")
+    assert (made["ngram"].read, made["ngram"].cut) == (40, "memory")
+    assert made["unigram"].read == 200
+
+
+def test_a_cut_goes_between_characters():
+    training = Part("é茶a")
+    assert [tail(training, size).decode() for size in range(7)] == [
+        *("", "a", "a", "a", "茶a", "茶a", "é茶a")
+    ]
+
+
+# What cannot be measured.
+
+
+def test_without_a_training_part_only_uniform_is_measured():
+    made = measure("ab", "no such file", Vocabulary("ab"), escape=0.1)
+    assert [baseline.nats is None for baseline in made] == [False, *[True] * 5]
+    assert made[3].to_json(2, 2) == {"name": "xz", "reason": "no such file"}
+
+
+def test_a_missing_pyppmd_is_told_with_the_way_to_get_it(monkeypatch):
+    find = compressors.importlib.util.find_spec
+    monkeypatch.setattr(
+        compressors.importlib.util, "find_spec", lambda n: None if n == "pyppmd" else find(n)
+    )
+    made = found("ab", "abab", "ab")
+    assert made["ppmd"].nats is None
+    assert "pip install pyppmd" in made["ppmd"].reason
+    assert all(made[name].nats is not None for name in NAMES if name != "ppmd")
+
+
+@pytest.mark.skipif(not is_installed(PPMD), reason="pyppmd is not installed")
+def test_ppmd_is_measured_where_it_is_installed(english):
+    made = found(english[2000:], english[:2000], "".join(set(english)))["ppmd"]
+    bits = added_bits(PPMD, english[:2000].encode(), english[2000:].encode())
+    assert made.nats == pytest.approx(bits * math.log(2))
+    assert made.order == 6
+
+
+def test_what_is_known_is_not_measured_again():
+    known = {"xz": Baseline("xz", 7.0), "ngram": Baseline("ngram", 5.0, order=3)}
+    told = []
+    made = measure("ab", "gone", Vocabulary("ab"), escape=0.1, known=known, measured=told.append)
+    assert [b.nats for b in made if b.name in known] == [5.0, 7.0]
+    assert made[1].nats is None
+    assert told == [1] * 6
