@@ -207,9 +207,12 @@ def _compressed(
         clock,
     )
     before = tail(training, size)
+    bits = added_bits(compressor, before, data)
+    if bits < 0:  # it compresses the whole in another way, which outweighs a few characters
+        return Baseline(name, None, "the text is too short to tell what it adds")
     return Baseline(
         name,
-        added_bits(compressor, before, data) * math.log(2),
+        bits * math.log(2),
         order=PPMD_ORDER if compressor is PPMD else 0,
         read=len(before),
         available=training.size,

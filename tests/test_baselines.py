@@ -210,6 +210,13 @@ def test_ppmd_is_measured_where_it_is_installed(english):
     assert made.order == 6
 
 
+def test_a_text_that_makes_the_whole_smaller_has_no_price(monkeypatch):
+    monkeypatch.setattr(baselines, "BZ2", BZ2._replace(size=lambda data: 99 - len(data)))
+    made = found("ab", "abab", "ab")["bz2"]
+    assert made.nats is None
+    assert "too short" in made.reason
+
+
 def test_what_is_known_is_not_measured_again():
     known = {"xz": Baseline("xz", 7.0), "ngram": Baseline("ngram", 5.0, order=3)}
     told = []
