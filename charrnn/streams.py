@@ -95,11 +95,12 @@ def alike(prepared: Prepared) -> bool:
     found = []
     for streams, places in (UNIT, (0, 7)), (MOST, (5, 42, MOST - 1)):
         columns = Columns(prepared, streams)
-        for character in own:
-            ids = source.integers(size, size=streams)
-            ids[list(places)] = character
-            columns.read(ids)
-        found += [columns.logits()[:, place].tobytes() for place in places]
+        with np.errstate(over="ignore", invalid="ignore"):
+            for character in own:
+                ids = source.integers(size, size=streams)
+                ids[list(places)] = character
+                columns.read(ids)
+            found += [columns.logits()[:, place].tobytes() for place in places]
     return len(set(found)) == 1
 
 

@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+import warnings
 from array import array
 
 import numpy as np
@@ -180,6 +181,15 @@ def test_where_there_are_no_probabilities_there_is_no_text():
     found = drawn(of, [wanted(0, length=1), wanted(1, prompt=[6])])
     assert found[1] is None
     assert len(found[0]) == 1
+
+
+def test_numbers_that_overflow_are_not_spoken_of():
+    of = prepared("rnn", "relu")
+    for layer in of.layers:
+        layer.w_hh[...] = 1e30
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert drawn(of, [wanted(0)]) == [None]
 
 
 def test_what_fails_is_told_after_all_that_came_before_it():
