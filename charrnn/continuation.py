@@ -13,8 +13,8 @@ from charrnn.errors import CheckpointError
 from charrnn.seeds import derive
 from charrnn.settings import SamplingSettings
 from charrnn.stream import Stream
-from charrnn.streams import Watch
 from charrnn.tokenizer import Vocabulary
+from charrnn.wanted import Watch
 
 TAIL = 1_000
 """Characters of a text that are remembered where it is left, and more for longer stop texts."""

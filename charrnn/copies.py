@@ -232,7 +232,7 @@ class Copies:
 
 
 class Limit:
-    """What keeps a text from copying more than so many characters on end: a `streams.Watch`."""
+    """What keeps a text from copying more than so many characters on end: a `wanted.Watch`."""
 
     def __init__(self, concordance: Concordance, longest: int, vocabulary: Vocabulary) -> None:
         """`longest` is at least the `run` of the concordance."""

@@ -17,9 +17,10 @@ from charrnn.errors import UnknownCharacterError
 from charrnn.seeds import derive
 from charrnn.settings import ModelSettings, SamplingSettings
 from charrnn.stream import Prepared, Stream
-from charrnn.streams import Wanted, Watch, draw_all, read_alike
+from charrnn.streams import draw_all, read_alike
 from charrnn.stretches import read_long
 from charrnn.tokenizer import Vocabulary, name
+from charrnn.wanted import Wanted, Watch
 
 Weights = dict[str, NDArray[np.float32]]
 

@@ -10,46 +10,21 @@ import queue
 import threading
 from array import array
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.cells import State
-from charrnn.distribution import allowed, draw_each, uniforms
+from charrnn.distribution import allowed, draw_each
 from charrnn.settings import SamplingSettings
 from charrnn.stream import UNIT, Columns, Prepared
+from charrnn.wanted import Drawing, Office, Wanted
 
 MOST = 64
 """Columns of one worker, beyond which a product hardly gets faster."""
 
 AHEAD = 4 * MOST
 """Requests of one worker that are read before the first of them is given out."""
-
-
-class Watch(Protocol):
-    """What looks at a text as it is drawn, and may forbid how it goes on."""
-
-    def read(self, character: int) -> None:
-        """Take note of one more character, by its id."""
-
-    def forbidden(self) -> list[int]:
-        """The ids that must not come next."""
-
-
-class Wanted(NamedTuple):
-    """A text to be drawn."""
-
-    prompt: list[int]
-    """what is read first, one id or more"""
-    seed: int
-    """of its numbers"""
-    length: int
-    """characters"""
-    temperature: float
-    start: list[State] | None = None
-    """the state before the prompt, by layer; None is that before any character"""
-    watch: Watch | None = None
 
 
 def draw_all(
@@ -66,7 +41,7 @@ def draw_all(
     temperature of `settings` are not looked at. What `wanted` raises is raised in its turn,
     after all that was wanted before it has been given out.
     """
-    office = _Office(wanted, threads)
+    office = Office(wanted, threads, AHEAD * threads)
     columns = (UNIT, MOST) if alike(prepared) else (1, 1)
     workers = [
         threading.Thread(
@@ -114,102 +89,6 @@ def read_alike(prepared: Prepared, characters: list[int]) -> list[State]:
     return [tuple(part[:, 0].copy() for part in parts) for parts in columns.states]
 
 
-class _Stream:
-    """A text that is being drawn."""
-
-    def __init__(self, number: int, wanted: Wanted) -> None:
-        self.number = number
-        self.wanted = wanted
-        self.uniforms = uniforms(wanted.seed)
-        self.drawn: array[int] | None = array("I")
-
-    def goes_on(self, character: int, stops: "list[array[int]]") -> bool:
-        """Add what was drawn; whether it is neither the end of a stop text nor no character."""
-        if character < 0 or self.drawn is None:
-            self.drawn = None
-            return False
-        self.drawn.append(character)
-        if self.wanted.watch:
-            self.wanted.watch.read(character)
-        return not any(self.drawn[-len(stop) :] == stop for stop in stops) if stops else True
-
-
-class _Office:
-    """Where workers fetch what is to be drawn and leave what was."""
-
-    def __init__(self, wanted: Iterable[Wanted], threads: int) -> None:
-        self._threads = threads
-        self._room = threading.Semaphore(AHEAD * threads)
-        self._waiting: queue.SimpleQueue[_Stream | None] = queue.SimpleQueue()
-        self._changed = threading.Condition()
-        self._complete: dict[int, array[int] | None] = {}
-        self._total: int | None = None
-        self._failure: BaseException | None = None  # of `wanted`, after all of `_total`
-        self._breakdown: BaseException | None = None  # of a worker
-        self.closed = False
-        threading.Thread(target=self._read, args=(wanted,), daemon=True).start()
-
-    def _read(self, wanted: Iterable[Wanted]) -> None:
-        number, failure = 0, None
-        try:
-            for each in wanted:
-                self._room.acquire()
-                if self.closed:
-                    break
-                if each.length:
-                    self._waiting.put(_Stream(number, each))
-                else:
-                    self.complete(number, array("I"))
-                number += 1
-        except BaseException as error:
-            failure = error
-        with self._changed:
-            self._total, self._failure = number, failure
-            self._changed.notify()
-        self._end()
-
-    def _end(self) -> None:
-        for _ in range(self._threads):
-            self._waiting.put(None)
-
-    def take(self, *, wait: bool) -> _Stream | None:
-        """What is to be drawn next; None at the end. Raises queue.Empty, if not to wait."""
-        return self._waiting.get(block=wait)
-
-    def complete(self, number: int, drawn: "array[int] | None") -> None:
-        with self._changed:
-            self._complete[number] = drawn
-            self._changed.notify()
-
-    def break_down(self, error: BaseException) -> None:
-        with self._changed:
-            self._breakdown = error
-            self._changed.notify()
-
-    def results(self) -> Iterator["array[int] | None"]:
-        number = 0
-        while True:
-            with self._changed:
-                while number not in self._complete and number != self._total:
-                    if self._breakdown:
-                        raise self._breakdown
-                    self._changed.wait()
-                if number not in self._complete:
-                    if self._failure:
-                        raise self._failure
-                    return
-                drawn = self._complete.pop(number)
-            yield drawn
-            number += 1
-            self._room.release()
-
-    def close(self) -> None:
-        """Have everybody stop."""
-        self.closed = True
-        self._room.release()
-        self._end()
-
-
 class _Worker:
     """Some columns, and the streams that stand in the first of them."""
 
@@ -218,14 +97,14 @@ class _Worker:
         prepared: Prepared,
         settings: SamplingSettings,
         stops: tuple[tuple[int, ...], ...],
-        office: _Office,
+        office: Office,
         unit: int,
         most: int,
     ) -> None:
         self._prepared, self._settings, self._office = prepared, settings, office
         self._stops = [array("I", stop) for stop in stops]
         self._unit, self._most = unit, most
-        self._streams: list[_Stream] = []
+        self._streams: list[Drawing] = []
         self._columns = Columns(prepared, unit)
         # By column: what is read next, what is left of the prompt, and what is left to draw.
         self._next, self._unread, self._undrawn = np.zeros((3, most), dtype=np.int64)
@@ -246,7 +125,7 @@ class _Worker:
 
     def _admit(self) -> None:
         """Take in streams that wait: so few at a time that other workers get some too."""
-        present, come = len(self._streams), list[_Stream]()
+        present, come = len(self._streams), list[Drawing]()
         while self._more and len(come) < self._unit and present + len(come) < self._most:
             try:
                 stream = self._office.take(wait=not present and not come)

@@ -24,7 +24,7 @@ ROWS = (
     ("run_record", "metrics"),
     ("runs",),
     ("pruning", "heldout", "distribution", "verification", "inplace"),
-    ("original", "stream"),
+    ("original", "stream", "wanted"),
     ("order", "streams", "stretches"),
     ("concordance", "continuation"),
     ("copies",),

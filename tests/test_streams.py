@@ -16,7 +16,8 @@ from charrnn import streams
 from charrnn.errors import TextError
 from charrnn.settings import GATES, ModelSettings, SamplingSettings
 from charrnn.stream import Columns, Prepared
-from charrnn.streams import Wanted, alike, draw_all
+from charrnn.streams import alike, draw_all
+from charrnn.wanted import Wanted
 
 
 def wanted(number, *, length=40, prompt=(1, 2), temperature=1.0, **others):

@@ -15,7 +15,7 @@ from charrnn.prompts import known_part
 from charrnn.sampling import Sampler
 from charrnn.settings import SamplingSettings
 from charrnn.signals import Interruptions
-from charrnn.streams import Watch
+from charrnn.wanted import Watch
 
 WELCOME = (
     "Write how a text begins and press Enter: the model goes on.",
