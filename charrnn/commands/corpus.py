@@ -46,7 +46,7 @@ def list_(directory: Directory = CORPORA, json: Json = False) -> None:
         if path.name.startswith(".") or not path.is_file():
             continue
         try:
-            text = read_text(path).characters
+            text = read_text(path)
             rows.append({"path": str(path), "characters": len(text), "distinct": len(set(text))})
         except CharrnnError as error:
             rows.append({"path": str(path), "problem": error.message})
