@@ -15,9 +15,9 @@ HOUSE = Path(charrnn.__file__).parent
 ROWS = (
     ("",),  # the package itself: its version
     ("errors",),
-    ("seeds", "settings", "schedule", "files", "machine", "arrays", "intervals"),
-    ("cache", "locks", "texts", "tokenizer", "cells"),
-    ("corpus",),
+    ("seeds", "settings", "schedule", "files", "machine", "arrays", "intervals", "catalogue"),
+    ("cache", "locks", "texts", "tokenizer", "cells", "download", "comparability"),
+    ("corpus", "fetch"),
     ("header",),
     ("sealed",),
     ("checkpoints",),
@@ -55,6 +55,7 @@ ROWS = (
     ("commands", "commands.options"),
     (
         "commands.differences",
+        "commands.fetch",
         "commands.keyboard",
         "commands.novelty",
         "commands.comparison",

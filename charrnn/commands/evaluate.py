@@ -112,6 +112,8 @@ def evaluate(
         _show(rows)
         if baselines:
             comparison.show(rows)
+        for sentence in _comparable(rows):
+            console.say_wrapped(console.one_line(sentence))
 
 
 def _check_windows(window: int | None, exact: bool) -> None:
@@ -144,6 +146,7 @@ def _score(
     import numpy as np
 
     from charrnn import evaluation, heldout, machine
+    from charrnn.comparability import comparability
     from charrnn.continuation import no_probabilities
     from charrnn.files import write_output
     from charrnn.model import CharacterModel
@@ -154,9 +157,10 @@ def _score(
     prepare(threads)
 
     record, weights = checkpoint
+    own_text = None
     if text is not None:
         read = read_text(text)
-        characters, what = read.characters, str(text)
+        characters, what, own_text = read.characters, str(text), read.sha256
         if read.sha256 in {file["sha256"] for file in record.corpus["files"]}:
             console.warn(f"{text} is the text this model was trained on")
     else:
@@ -202,6 +206,13 @@ def _score(
         stream = io.BytesIO()
         np.save(stream, each, allow_pickle=False)
         write_output(losses, stream.getvalue())
+    beside = comparability(
+        record.corpus,
+        split=split,
+        nats_per_char=score.nats_per_char,
+        own_text=own_text,
+        window=window,
+    )
     row = {
         "run": path.absolute().parent.name,
         "checkpoint": str(path),
@@ -210,6 +221,7 @@ def _score(
         "exact": exact,
         "protocol": evaluation.protocol(len(ids), exact=exact, window=window),
         "unknown": score.unknown,
+        "comparable": beside and beside.to_json(),
         **score.to_json(),
     }
     return scored(row, characters, each), characters
@@ -237,6 +249,15 @@ def _show(rows: list[dict[str, Any]]) -> None:
     )
     for sentence in sentences(rows):
         console.say_wrapped(console.one_line(sentence))
+
+
+def _comparable(rows: list[dict[str, Any]]) -> list[str]:
+    """Whether published scores may be set beside these, once where it is the same of several."""
+    found = [(row["run"], row["comparable"]["sentence"]) for row in rows if row["comparable"]]
+    alone = len({sentence for _, sentence in found}) < 2
+    return list(
+        dict.fromkeys(sentence if alone else f"{run}: {sentence}" for run, sentence in found)
+    )
 
 
 def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
