@@ -33,9 +33,9 @@ class Protocol:
     scored: str
     """the split that the scores are of"""
     unit: str
-    """of the scores: nats/char, bits/char or bits/byte"""
+    """of the scores: nats or bits, per char or byte"""
     parts: tuple[int, int, int] | None = None
-    """characters to train on, for validation and for the test; None where not known exactly"""
+    """characters to train on, for validation and for the test; None: as the fractions have it"""
     published: tuple[Published, ...] = ()
     """from the worst to the best"""
 
@@ -45,6 +45,11 @@ class Protocol:
         encoding = [] if self.encoding == "utf-8" else ["--encoding", self.encoding]
         test = ["--test-frac", f"{self.test_fraction:g}"] if self.test_fraction else []
         return [*encoding, "--val-frac", f"{self.val_fraction:g}", *test]
+
+    @property
+    def train_fraction(self) -> float:
+        """What is left to train on."""
+        return 1.0 - self.val_fraction - self.test_fraction
 
     @property
     def units(self) -> str:
@@ -119,9 +124,19 @@ CATALOGUE = (
         address=f"{_KARPATHY}/warpeace_input.txt",
         licence="public domain",
         size=3_258_246,
-        # Karpathy, Johnson and Fei-Fei 2015, arXiv:1506.02078.
+        # The split of Karpathy, Johnson and Fei-Fei 2015 (arXiv:1506.02078). Hou's programs read
+        # bytes, and windows of 100 from a state of zeros (github.com/houlu369).
         protocol=Protocol(
-            encoding="utf-8", val_fraction=0.1, test_fraction=0.1, scored="test", unit="nats/char"
+            encoding="bytes",
+            val_fraction=0.1,
+            test_fraction=0.1,
+            scored="test",
+            unit="nats/byte",
+            published=(
+                Published(
+                    "LSTM of 512 units", "Hou et al. 2017", 1.268, "arXiv:1611.01600", window=100
+                ),
+            ),
         ),
     ),
     StandardText(

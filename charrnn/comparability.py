@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from charrnn.catalogue import CATALOGUE, Protocol, Published, StandardText
+from charrnn.reading import BYTES, Reading
 
 
 class Comparability(NamedTuple):
@@ -46,18 +47,17 @@ def comparability(
     corpus: Mapping[str, Any],
     *,
     split: str,
+    reading: Reading,
     nats_per_char: float,
     own_text: str | None = None,
-    encoding: str = "utf-8",
-    changed: bool = False,
     window: int | None = None,
 ) -> Comparability | None:
     """Whether a checkpoint's score was taken as the field does; None on any other text.
 
     `corpus` is what the checkpoint records of its corpus (`Corpus.record`), `split` the part of
-    it that was scored, unless `own_text` is the SHA-256 of a file scored in its place. The
-    model reads in `encoding`; `changed` says that it alters line ends, normal form or case.
-    `window` is that of cold windows, None where the state was carried.
+    it that was scored, unless `own_text` is the SHA-256 of a file scored in its place, and
+    `reading` how the model reads. `window` is that of cold windows, None where the state was
+    carried.
     """
     apart = {"sha256": own_text} if own_text else corpus["splits"][split]["file"]
     text = _standard([apart] if apart else corpus["files"])
@@ -72,10 +72,11 @@ def comparability(
             f"they are of models {_parts(protocol)}, and here a whole file was scored"
         )
     else:
-        because = _trained_otherwise(text, protocol, corpus, encoding, changed)
+        because = _trained_otherwise(text, protocol, corpus, reading)
     because = because or _scored_otherwise(protocol, split, window)
     published = () if because else tuple(p for p in protocol.published if p.window == window)
-    score = nats_per_char if protocol.unit == "nats/char" else nats_per_char / math.log(2)
+    bits = protocol.unit.startswith("bits")
+    score = nats_per_char / math.log(2) if bits else nats_per_char
     return Comparability(text.name, because, published, score, protocol.unit)
 
 
@@ -94,24 +95,32 @@ def _trained_otherwise(
     text: StandardText,
     protocol: Protocol,
     corpus: Mapping[str, Any],
-    encoding: str,
-    changed: bool,
+    reading: Reading,
 ) -> str | None:
     """How the model was not trained as the field trains."""
     if len(corpus["files"]) > 1:
         return "this model was trained on other texts, too"
-    if encoding != protocol.encoding and not (text.ascii and encoding in ("utf-8", "bytes")):
-        return f"they are of models that read {protocol.units}, and this one reads {encoding}"
-    if changed:
-        return "this model reads it with other line ends, normal form or case"
+    same = text.ascii and reading.encoding in ("utf-8", BYTES)
+    if reading.encoding != protocol.encoding and not same:
+        return f"they are of models that read {protocol.units}, and this one reads {reading}"
+    if reading != Reading(reading.encoding):
+        return f"this model does not read it as it is, but as {reading}"
     splits = [corpus["splits"][name] for name in ("train", "val", "test")]
-    lengths = tuple(split["end"] - split["start"] for split in splits)
-    if lengths != protocol.parts or any(split["file"] for split in splits):
+    lengths = [split["end"] - split["start"] for split in splits]
+    if not _is_split(protocol, lengths) or any(split["file"] for split in splits):
         return (
             f"they are of models {_parts(protocol)}; this one was trained on {lengths[0]:,} "
             f"(charrnn train {' '.join(protocol.flags)} splits as they do)"
         )
     return None
+
+
+def _is_split(protocol: Protocol, lengths: Sequence[int]) -> bool:
+    if protocol.parts is not None:
+        return tuple(lengths) == protocol.parts
+    shares = (protocol.train_fraction, protocol.val_fraction, protocol.test_fraction)
+    wanted = [share * sum(lengths) for share in shares]
+    return all(abs(one - other) < 2 for one, other in zip(lengths, wanted, strict=True))
 
 
 def _scored_otherwise(protocol: Protocol, split: str, window: int | None) -> str | None:
@@ -128,11 +137,12 @@ def _scored_otherwise(protocol: Protocol, split: str, window: int | None) -> str
 
 
 def _parts(protocol: Protocol) -> str:
-    train, *held_out = protocol.parts or (0, 0, 0)
-    return (
-        f"trained on its first {train:,} {protocol.units} and scored on its last "
-        f"{next(count for count in reversed(held_out) if count):,}"
-    )
+    """How the field splits a text; what is scored stands last in it."""
+    if protocol.parts is None:
+        first, last = protocol.train_fraction, protocol.test_fraction or protocol.val_fraction
+        return f"trained on its first {first:.0%} and scored on its last {last:.0%}"
+    train, val, test = protocol.parts
+    return f"trained on its first {train:,} {protocol.units} and scored on its last {test or val:,}"
 
 
 def _verdicts(score: float, published: Sequence[Published]) -> str:

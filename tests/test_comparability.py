@@ -1,14 +1,21 @@
 """Comparability: published scores stand beside one's own only where both were taken alike."""
 
+import json
 import math
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from charrnn.catalogue import find
+from charrnn.catalogue import Protocol, Published, find
+from charrnn.commands.evaluate import evaluate
 from charrnn.comparability import Comparability, comparability
+from charrnn.reading import Reading
+from charrnn.run_record import read_run
 
 TINY, ENWIK8, TEXT8 = (find(name) for name in ("tinyshakespeare", "enwik8", "text8"))
+BYTES = {"encoding": "bytes"}
 
 
 def corpus(*files: dict[str, Any], parts: tuple[int, int, int], **own: Any) -> dict[str, Any]:
@@ -31,6 +38,7 @@ ON_TEXT8 = corpus(file(TEXT8), parts=(90_000_000, 5_000_000, 5_000_000))
 
 
 def judged(record: dict[str, Any], **facts: Any) -> Comparability:
+    facts["reading"] = Reading(**facts.pop("read", {}))
     settings = {"split": "val", "nats_per_char": 1.5}
     found = comparability(record, **(settings | facts))
     assert found is not None
@@ -77,7 +85,7 @@ def test_windows_of_64_compare_with_its_smaller_one_alone() -> None:
 
 def test_a_score_is_set_in_its_place_among_others() -> None:
     nats = 1.25 * math.log(2)
-    found = judged(ON_ENWIK8, split="test", encoding="bytes", nats_per_char=nats)
+    found = judged(ON_ENWIK8, split="test", read=BYTES, nats_per_char=nats)
     assert found.score == pytest.approx(1.25)
     assert found.sentence == (
         "Comparable with published scores on enwik8: 1.2500 bits/byte is better than 1.32 of "
@@ -96,7 +104,7 @@ def test_what_rounds_to_a_published_score_is_the_same() -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "bytes"])
 def test_an_ascii_text_is_the_same_in_bytes(encoding: str) -> None:
-    assert judged(ON_TEXT8, split="test", encoding=encoding).because is None
+    assert judged(ON_TEXT8, split="test", read={"encoding": encoding}).because is None
 
 
 # Not comparable.
@@ -121,10 +129,10 @@ def test_another_part_does_not_compare() -> None:
 
 def test_characters_do_not_compare_with_bytes() -> None:
     assert reason(ON_ENWIK8, split="test") == (
-        "they are of models that read bytes, and this one reads utf-8"
+        "they are of models that read bytes, and this one reads UTF-8"
     )
-    because = reason(ON_TINY, window=256, encoding="utf-16")
-    assert because == "they are of models that read characters, and this one reads utf-16"
+    because = reason(ON_TINY, window=256, read={"encoding": "utf-16"})
+    assert because == "they are of models that read characters, and this one reads UTF-16"
 
 
 @pytest.mark.parametrize(
@@ -144,9 +152,12 @@ def test_a_text_among_others_does_not_compare() -> None:
     assert reason(among, window=256) == "this model was trained on other texts, too"
 
 
-def test_a_text_that_is_altered_does_not_compare() -> None:
-    because = reason(ON_TINY, window=256, changed=True)
-    assert because == "this model reads it with other line ends, normal form or case"
+@pytest.mark.parametrize(
+    "read", [{"newlines": "lf"}, {"normalization": "nfc"}, {"lowercase": True}], ids=str
+)
+def test_a_text_that_is_altered_does_not_compare(read: dict[str, Any]) -> None:
+    because = reason(ON_TINY, window=256, read=read)
+    assert because == f"this model does not read it as it is, but as {Reading(**read)}"
 
 
 def test_a_whole_file_does_not_compare() -> None:
@@ -156,23 +167,34 @@ def test_a_whole_file_does_not_compare() -> None:
         "5,000,000, and here a whole file was scored"
     )
     for record in ON_ENWIK8, corpus(OTHER, parts=(9, 1, 0)):
-        assert reason(record, own_text=ENWIK8.sha256, encoding="bytes") == whole
+        assert reason(record, own_text=ENWIK8.sha256, read=BYTES) == whole
     apart = corpus(OTHER, parts=(9, 100_000_000, 0), val=file(ENWIK8))
-    assert reason(apart, encoding="bytes") == whole
+    assert reason(apart, read=BYTES) == whole
 
 
 def test_a_validation_file_beside_a_standard_text_is_another_text() -> None:
     apart = corpus(file(TINY), parts=(1_003_854, 111_540, 0), val=OTHER)
-    assert comparability(apart, split="val", nats_per_char=1.5, window=256) is None
+    plain = Reading()
+    assert comparability(apart, split="val", reading=plain, nats_per_char=1.5) is None
     assert "trained on" in reason(apart, split="train", window=256)
 
 
-@pytest.mark.parametrize(
-    ("known", "name"), [(find("shakespeare").sha256, "x.txt"), ("0" * 64, "war-and-peace.txt")]
-)
-def test_of_a_text_without_published_scores_that_is_said(known: str, name: str) -> None:
-    """Such a text is known by its name where no SHA-256 of it is certain."""
-    assert reason(corpus(file(known, name), parts=(9, 1, 0))) == "charrnn's catalogue has none"
+def test_a_text_without_a_certain_sum_is_known_by_its_name_and_split_by_fractions() -> None:
+    named = file("0" * 64, "war-and-peace.txt")
+    facts: dict[str, Any] = {"split": "test", "read": BYTES, "window": 100}
+    for train in 2_606_596, 2_606_597:
+        record = corpus(named, parts=(train, 325_825, 325_825))
+        assert "1.268 of LSTM of 512 units" in judged(record, **facts).sentence
+    assert reason(corpus(named, parts=(2_932_421, 325_825, 0)), **facts) == (
+        "they are of models trained on its first 80% and scored on its last 10%; this one was "
+        "trained on 2,932,421 (charrnn train --encoding bytes --val-frac 0.1 --test-frac 0.1 "
+        "splits as they do)"
+    )
+
+
+def test_of_a_text_without_published_scores_that_is_said() -> None:
+    for known in file(find("shakespeare")), file("0" * 64, "hongloumeng.txt"):
+        assert reason(corpus(known, parts=(9, 1, 0))) == "charrnn's catalogue has none"
 
 
 def test_nothing_is_said_of_any_other_text() -> None:
@@ -181,4 +203,57 @@ def test_nothing_is_said_of_any_other_text() -> None:
         (corpus(file("1" * 64, "enwik8.txt"), parts=(9, 1, 0)), None),
         (ON_TINY, "2" * 64),
     ):
-        assert comparability(record, split="val", nats_per_char=1.5, own_text=own) is None
+        found = comparability(
+            record, split="val", reading=Reading(), nats_per_char=1.5, own_text=own
+        )
+        assert found is None
+
+
+# As charrnn evaluate says it.
+
+
+@pytest.fixture
+def cafe_is_standard(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The checkpoint directory, its run's text being in the catalogue with a score of 2 nats."""
+    record = read_run(trained / "cafe")
+    assert record is not None
+    train, val = (record.corpus["splits"][name]["end"] for name in ("train", "val"))
+    protocol = Protocol(
+        encoding="utf-8",
+        val_fraction=0.1,
+        test_fraction=0.0,
+        scored="val",
+        unit="nats/char",
+        parts=(train, val - train, 0),
+        published=(Published("a model", "Somebody 2020", 2.0, "a paper"),),
+    )
+    sum_of_it = record.corpus["files"][0]["sha256"]
+    standard = replace(TINY, name="cafe", sha256=sum_of_it, ascii=False, protocol=protocol)
+    monkeypatch.setattr("charrnn.comparability.CATALOGUE", (standard,))
+    return trained
+
+
+def evaluated(
+    checkpoints: Path, capsys: pytest.CaptureFixture[str], *names: str, **flags: Any
+) -> str:
+    evaluate(list(names), checkpoint_dir=checkpoints, baselines=False, threads=1, **flags)
+    return capsys.readouterr().out
+
+
+def test_evaluate_says_what_a_score_compares_with(
+    cafe_is_standard: Path, english_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = evaluated(cafe_is_standard, capsys, "cafe")
+    assert "Comparable with published scores on cafe: " in said
+    assert "worse than 2 of a model (Somebody 2020)." in " ".join(said.split())
+    cold = json.loads(evaluated(cafe_is_standard, capsys, "cafe", cold_windows=50, json=True))
+    assert cold["comparable"]["because"].startswith("they are taken with the state carried")
+    own = json.loads(evaluated(cafe_is_standard, capsys, "cafe", text=english_file, json=True))
+    assert own["comparable"]["because"].endswith("here a whole file was scored")
+
+
+def test_evaluate_says_it_once_of_several(
+    cafe_is_standard: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = evaluated(cafe_is_standard, capsys, "cafe", "cafe", split="train")
+    assert said.count("Not comparable") == 1

@@ -209,6 +209,7 @@ def _score(
     beside = comparability(
         record.corpus,
         split=split,
+        reading=vocabulary.reading,
         nats_per_char=score.nats_per_char,
         own_text=own_text,
         window=window,
