@@ -15,9 +15,10 @@ HOUSE = Path(charrnn.__file__).parent
 ROWS = (
     ("",),  # the package itself: its version
     ("errors",),
-    ("seeds", "settings", "schedule", "files", "machine", "arrays", "beside", "intervals"),
-    ("cache", "locks", "reading", "cells"),
-    ("tokenizer", "stored", "diagnosis"),
+    ("seeds", "settings", "schedule", "files", "arrays", "beside", "intervals"),
+    ("machine", "catalogue"),
+    ("cache", "locks", "reading", "cells", "download"),
+    ("tokenizer", "stored", "diagnosis", "comparability", "fetch"),
     ("documents",),
     ("texts",),
     ("census", "batches"),
@@ -61,6 +62,7 @@ ROWS = (
     ("commands", "commands.options"),
     (
         "commands.differences",
+        "commands.fetch",
         "commands.keyboard",
         "commands.novelty",
         "commands.comparison",

@@ -113,6 +113,8 @@ def evaluate(
         _show(rows)
         if baselines:
             comparison.show(rows)
+        for sentence in _comparable(rows):
+            console.say_wrapped(console.one_line(sentence))
 
 
 def _check_windows(window: int | None, exact: bool) -> None:
@@ -145,6 +147,7 @@ def _score(
     import numpy as np
 
     from charrnn import evaluation, heldout, machine
+    from charrnn.comparability import comparability
     from charrnn.continuation import no_probabilities
     from charrnn.files import write_output
     from charrnn.model import CharacterModel
@@ -201,6 +204,14 @@ def _score(
         stream = io.BytesIO()
         np.save(stream, each, allow_pickle=False)
         write_output(losses, stream.getvalue())
+    beside = comparability(
+        record.corpus,
+        split=split,
+        reading=vocabulary.reading,
+        nats_per_char=score.nats_per_char,
+        own_text=None if text is None else held_out.sha256,
+        window=window,
+    )
     row = {
         "run": path.absolute().parent.name,
         "checkpoint": str(path),
@@ -209,6 +220,7 @@ def _score(
         "exact": exact,
         "protocol": evaluation.protocol(len(ids), exact=exact, window=window),
         "unknown": score.unknown,
+        "comparable": beside and beside.to_json(),
         **score.to_json(),
     }
     return scored(row, held_out.sha256, len(ids), each), held_out
@@ -236,6 +248,15 @@ def _show(rows: list[dict[str, Any]]) -> None:
     )
     for sentence in sentences(rows):
         console.say_wrapped(console.one_line(sentence))
+
+
+def _comparable(rows: list[dict[str, Any]]) -> list[str]:
+    """Whether published scores may be set beside these, once where it is the same of several."""
+    found = [(row["run"], row["comparable"]["sentence"]) for row in rows if row["comparable"]]
+    alone = len({sentence for _, sentence in found}) < 2
+    return list(
+        dict.fromkeys(sentence if alone else f"{run}: {sentence}" for run, sentence in found)
+    )
 
 
 def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
