@@ -27,6 +27,9 @@ from charrnn.tokenizer import Vocabulary
 
 RESUME_SUFFIX = ".resume.safetensors"
 
+_NEW_IN_3 = {"lowercase": False, "unknown": False}
+"""What a vocabulary of formats 1 and 2 does not name."""
+
 
 @dataclass(frozen=True)
 class ModelRecord:
@@ -194,7 +197,7 @@ def _record(path: Path, header: Header) -> ModelRecord:
     try:
         record = ModelRecord(
             from_json(ModelSettings, metadata["model"]),
-            Vocabulary.from_json(metadata["vocabulary"]),
+            Vocabulary.from_json(_NEW_IN_3 | metadata["vocabulary"]),
             whole_number(metadata["step"]),
             {_name(split): _score(score) for split, score in metadata["scores"].items()},
             _corpus(metadata["corpus"]),

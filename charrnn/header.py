@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from charrnn.errors import DamagedError, FormatError
 
-FORMAT = 2
+FORMAT = 3
 """The format version this program writes; it reads this one and all before it."""
 
 FIND_WHOLE = "charrnn checkpoints verify finds the checkpoints that are whole"

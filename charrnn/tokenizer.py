@@ -1,11 +1,12 @@
 """Characters to ids and back.
 
 Ids run from the commonest character to the rarest, equals by code point. A character
-the vocabulary lacks has no id of its own; `encode` gives it V, one past the last.
+the vocabulary lacks has no id of its own; `encode` gives it one past the last, which a
+model may have learned to expect. Where the text is bytes, an id is the byte.
 """
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.errors import UsageError
+from charrnn.reading import BYTES, Reading
+
+Ids = NDArray[np.integer[Any]]
+
+PLAIN = Reading()
+ALL_BYTES = bytes(range(256)).decode("latin-1")
+"""The vocabulary of bytes."""
 
 CODE_POINTS = 0x110000 - 0x800
 """How many characters Unicode can name (the surrogates are not characters)."""
@@ -30,19 +38,16 @@ _TWINS = (
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The characters a model knows, by id: V of them.
+    """The characters a model knows, by id: V of them, an id for rare ones included.
 
-    Raises UsageError unless they are distinct single characters, and for an encoding, a
-    normal form or a treatment of line ends that nothing here carries out.
+    Raises UsageError unless they are distinct single characters, or the 256 bytes.
     """
 
     characters: str
-    encoding: str = "utf-8"
-    """of the files the text came from"""
-    normalization: str = "none"
-    """the Unicode normal form text is brought to before it is encoded"""
-    newlines: str = "keep"
-    """what happens to line ends"""
+    reading: Reading = PLAIN
+    """how the text came to be characters"""
+    unknown: bool = False
+    """whether the model learned an id, the last one, for characters too rare to be here"""
 
     def __post_init__(self) -> None:
         try:
@@ -51,41 +56,71 @@ class Vocabulary:
             raise UsageError("a vocabulary cannot hold half a surrogate pair") from None
         if not self.characters or len(distinct) != len(self.characters):
             raise UsageError("a vocabulary must be one or more distinct characters")
-        if (self.encoding, self.normalization, self.newlines) != ("utf-8", "none", "keep"):
-            raise UsageError("a vocabulary of another encoding, normal form or line ends")
+        if self.of_bytes and (self.unknown or self.characters != ALL_BYTES):
+            raise UsageError("a vocabulary of bytes must be all of them, in order")
 
     def __len__(self) -> int:
-        return len(self.characters)
+        return len(self.characters) + self.unknown
 
     def __contains__(self, character: str) -> bool:
         return len(character) == 1 and character in self.characters
+
+    @property
+    def of_bytes(self) -> bool:
+        """Whether a character is a byte, so that several may make one character of a text."""
+        return self.reading.encoding == BYTES
 
     @property
     def start(self) -> int:
         """The id that stands before a text's first character: newline, or the commonest."""
         return max(0, self.characters.find("\n"))
 
+    @property
+    def lacking(self) -> int:
+        """The id of a character that the vocabulary lacks: one past those it has."""
+        return len(self.characters)
+
     @cached_property
     def _code_points(self) -> NDArray[np.uint32]:
         return code_points(self.characters)
 
     @cached_property
+    def _ids(self) -> NDArray[np.unsignedinteger[Any]]:
+        """The id of every code point up to the largest, and of all beyond that."""
+        kind = narrowest(self.lacking)
+        table = np.full(int(self._code_points.max()) + 2, self.lacking, dtype=kind)
+        table[self._code_points] = np.arange(self.lacking, dtype=kind)
+        return table
+
+    @cached_property
+    def _ids_of_ascii(self) -> bytes | None:
+        """The same as a table of 256 bytes, where an id fits into a byte."""
+        if self.lacking > 0xFF:
+            return None
+        table = bytearray([self.lacking]) * 256
+        known = self._ids[:256]
+        table[: len(known)] = known.tobytes()
+        return bytes(table)
+
+    @cached_property
     def byte_lengths(self) -> NDArray[np.int64]:
-        """The UTF-8 bytes of each character, (V,)."""
-        return np.array([len(c.encode()) for c in self.characters], dtype=np.int64)
+        """The UTF-8 bytes of each character, (V,); one of the unknown is taken for 3."""
+        if self.of_bytes:
+            return np.ones(len(self), dtype=np.int64)
+        lengths = [len(c.encode()) for c in self.characters] + [3] * self.unknown
+        return np.array(lengths, dtype=np.int64)
 
-    def encode(self, text: str) -> NDArray[np.integer[Any]]:
+    def encode(self, text: str) -> Ids:
         """Ids of a text of N characters, (N,), in the narrowest of uint8, uint16, uint32."""
+        if self._ids_of_ascii is not None and text.isascii():
+            return np.frombuffer(text.encode().translate(self._ids_of_ascii), dtype=np.uint8)
         points = code_points(text)
-        size = max(int(points.max(initial=0)), int(self._code_points.max())) + 1
-        kind = narrowest(len(self))
-        table = np.full(size, len(self), dtype=kind)
-        table[self._code_points] = np.arange(len(self), dtype=kind)
-        return table[points]
+        return self._ids[np.minimum(points, len(self._ids) - 1)]
 
-    def decode(self, ids: NDArray[np.integer[Any]]) -> str:
-        """The text that ids (N,) stand for."""
-        points: NDArray[np.uint32] = self._code_points[ids]
+    def decode(self, ids: Ids) -> str:
+        """The text that ids (N,) stand for; one that stands for none is U+FFFD."""
+        known = np.append(self._code_points, np.uint32(0xFFFD))
+        points: NDArray[np.uint32] = known[np.minimum(ids, self.lacking)]
         return points.astype("<u4").tobytes().decode("utf-32-le")
 
     def missing(self, text: str) -> list[str]:
@@ -103,22 +138,22 @@ class Vocabulary:
 
     def to_json(self) -> dict[str, Any]:
         """The vocabulary as a dictionary that JSON can hold."""
-        return {
-            "characters": self.characters,
-            "encoding": self.encoding,
-            "normalization": self.normalization,
-            "newlines": self.newlines,
-        }
+        return {"characters": self.characters, **asdict(self.reading), "unknown": self.unknown}
 
     @staticmethod
     def from_json(data: object) -> "Vocabulary":
         """The vocabulary from what `to_json` gave; raises UsageError if it is not that."""
-        names = ("characters", "encoding", "normalization", "newlines")
-        if not isinstance(data, dict) or set(data) != set(names):
-            raise UsageError(f"a vocabulary must have {', '.join(names)}")
-        if not all(isinstance(value, str) for value in data.values()):
+        names = {"characters", "unknown", *asdict(PLAIN)}
+        if not isinstance(data, dict) or set(data) != names:
+            raise UsageError(f"a vocabulary must have {', '.join(sorted(names))}")
+        flags = [data[name] for name in ("unknown", "lowercase")]
+        texts = [data[name] for name in names - {"unknown", "lowercase"}]
+        if not all(isinstance(text, str) for text in texts):
             raise UsageError("a vocabulary is made of texts")
-        return Vocabulary(**data)
+        if not all(isinstance(flag, bool) for flag in flags):
+            raise UsageError("a vocabulary's flags are true or false")
+        reading = Reading(**{name: data[name] for name in asdict(PLAIN)})
+        return Vocabulary(data["characters"], reading, data["unknown"])
 
 
 def code_points(text: str) -> NDArray[np.uint32]:

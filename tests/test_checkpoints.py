@@ -27,11 +27,12 @@ from charrnn.checkpoints import (
 )
 from charrnn.errors import CheckpointError, DamagedError, FormatError
 from charrnn.header import FORMAT
+from charrnn.reading import Reading
 from charrnn.settings import MODELS, ModelSettings
 from charrnn.tokenizer import Vocabulary
 
 TINY = ModelSettings("rnn", "tanh", embedding_size=1, hidden_size=1, layers=1)
-VOCABULARY = Vocabulary('e \n"\\é“字😀', newlines="keep")
+VOCABULARY = Vocabulary('e \n"\\é“字😀', Reading(newlines="keep"))
 SPLIT = {"file": None, "start": 0, "end": 9, "sha256": "6" * 64}
 CORPUS = {
     "sha256": "5" * 64,
@@ -176,7 +177,7 @@ def test_the_header_has_these_keys_and_no_others(tmp_path):
     assert set(header) == {
         *("format", "model", "vocabulary", "step", "scores", "corpus", "resume_digest", "digest")
     }
-    assert header["format"] == FORMAT == 2
+    assert header["format"] == FORMAT == 3
     assert header["step"] == 1_200
     assert header["model"] == {
         "model": "rnn",
@@ -190,6 +191,8 @@ def test_the_header_has_these_keys_and_no_others(tmp_path):
         "encoding": "utf-8",
         "normalization": "none",
         "newlines": "keep",
+        "lowercase": False,
+        "unknown": False,
     }
     assert header["scores"] == record.scores
     assert header["corpus"] == CORPUS
@@ -487,7 +490,7 @@ HOSTILE = {
     "bytes beyond machine integers": hostile(corpus=CORPUS | {"characters": 2**63}),
     "a long text for a model": model_with(model="x" * 100_000),
     "a long text for a step": hostile(step="x" * 100_000),
-    "vocabulary of another encoding": vocabulary_with(encoding="latin-1"),
+    "vocabulary of another encoding": vocabulary_with(encoding="zlib-codec"),
     "vocabulary of another normal form": vocabulary_with(normalization="NFC"),
     "vocabulary of other line ends": vocabulary_with(newlines="\n"),
     "no corpus": hostile(corpus=None),

@@ -16,7 +16,8 @@ ROWS = (
     ("",),  # the package itself: its version
     ("errors",),
     ("seeds", "settings", "schedule", "files", "machine", "arrays", "intervals"),
-    ("cache", "locks", "texts", "tokenizer", "cells"),
+    ("cache", "locks", "reading", "cells"),
+    ("tokenizer", "texts"),
     ("corpus",),
     ("header",),
     ("sealed",),

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.errors import UsageError
+from charrnn.reading import Reading
 from charrnn.tokenizer import (
+    ALL_BYTES,
     CODE_POINTS,
     Vocabulary,
     code_points,
@@ -180,7 +182,11 @@ GOOD = Vocabulary("ab").to_json()
         GOOD | {"characters": ""},
         GOOD | {"characters": "aa"},
         GOOD | {"characters": "a\ud800"},
-        GOOD | {"encoding": "latin-1"},
+        GOOD | {"encoding": "zlib-codec"},
+        GOOD | {"encoding": "bytes"},
+        GOOD | {"encoding": "utf8"},
+        GOOD | {"lowercase": 1},
+        GOOD | {"unknown": "yes"},
         GOOD | {"normalization": "NFC"},
         GOOD | {"newlines": "\n"},
     ],
@@ -188,6 +194,46 @@ GOOD = Vocabulary("ab").to_json()
 def test_what_is_no_vocabulary_is_refused(data: object) -> None:
     with pytest.raises(UsageError):
         Vocabulary.from_json(data)
+
+
+def test_bytes_are_their_own_ids() -> None:
+    vocabulary = Vocabulary(ALL_BYTES, Reading(encoding="bytes"))
+    assert len(vocabulary) == 256
+    assert vocabulary.of_bytes
+    text = vocabulary.reading.text_of("茶\n")
+    assert bytes(vocabulary.encode(text).tolist()) == "茶\n".encode()
+    assert vocabulary.byte_lengths.tolist() == [1] * 256
+    assert Vocabulary.from_json(vocabulary.to_json()) == vocabulary
+
+
+@pytest.mark.parametrize("bad", [ALL_BYTES[:255], ALL_BYTES[::-1]])
+def test_a_vocabulary_of_bytes_is_all_of_them_in_order(bad: str) -> None:
+    with pytest.raises(UsageError, match="all of them"):
+        Vocabulary(bad, Reading(encoding="bytes"))
+
+
+@pytest.mark.parametrize("distinct", [2, 255, 256, 300])
+def test_rare_characters_share_the_last_id_of_a_model_that_learned_one(distinct: int) -> None:
+    known = "".join(chr(0x4E00 + number) for number in range(distinct))
+    vocabulary = Vocabulary(known, unknown=True)
+    assert len(vocabulary) == distinct + 1
+    assert vocabulary.encode(known[:2] + "a茷😀" + known[-1:]).tolist() == [
+        *(0, 1),
+        *[distinct] * 3,
+        distinct - 1,
+    ]
+    assert vocabulary.decode(np.array([distinct, 0])) == "\ufffd" + known[0]
+    assert vocabulary.missing("a" + known) == ["a"]
+    assert len(vocabulary.byte_lengths) == distinct + 1
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.sets(characters, min_size=1), texts)
+def test_a_text_is_encoded_alike_whether_it_is_ascii_or_not(known: set[str], text: str) -> None:
+    """ASCII goes another, faster way."""
+    vocabulary = Vocabulary("".join(sorted(known)))
+    alone = [vocabulary.encode(character)[0] for character in text]
+    assert vocabulary.encode(text).tolist() == alone
 
 
 # Look-alikes

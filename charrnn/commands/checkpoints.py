@@ -159,7 +159,7 @@ def show(
         ("parameters", f"{record.parameters:,}"),
         ("step", f"{record.step:,}"),
         ("vocabulary", f"{len(vocabulary):,} characters: {vocabulary.characters[:200]}"),
-        ("text", f"{vocabulary.encoding}, line ends {vocabulary.newlines}"),
+        ("text", str(vocabulary.reading)),
     ]
     for split, score in record.scores.items():
         facts.append((split, "  ".join(f"{name} {value:.6g}" for name, value in score.items())))
