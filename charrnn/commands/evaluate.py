@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn import console
+from charrnn.commands import where as failings
 from charrnn.commands.differences import (
     Scored,
     margin,
@@ -44,6 +45,10 @@ def evaluate(
         bool,
         typer.Option("--baselines/--no-baselines", help="Beside them, what any model must beat."),
     ] = True,
+    where: Annotated[
+        bool,
+        option("--where", "Show where it fails: characters, places, passages; how sure it is."),
+    ] = False,
     losses: Annotated[
         Path | None, option("--losses", "Write each character's loss (nats) to a .npy file.")
     ] = None,
@@ -98,6 +103,7 @@ def evaluate(
             result, characters = _score(
                 *(path, checkpoint, text, split, corpus),
                 *(exact, cold_windows, losses, threads, quiet),
+                where=where,
             )
             if baselines:
                 beside = comparison.beside(path, checkpoint.record, characters, corpus, seen, quiet)
@@ -112,6 +118,8 @@ def evaluate(
         _show(rows)
         if baselines:
             comparison.show(rows)
+        if where:
+            failings.show(rows)
 
 
 def _check_windows(window: int | None, exact: bool) -> None:
@@ -135,6 +143,8 @@ def _score(
     losses: Path | None,
     threads: int | None,
     quiet: bool,
+    *,
+    where: bool,
 ) -> tuple[Scored, str]:
     """A checkpoint's score on a text, and the text."""
     import contextlib
@@ -148,6 +158,7 @@ def _score(
     from charrnn.files import write_output
     from charrnn.model import CharacterModel
     from charrnn.texts import read_text
+    from charrnn.where import Where
     from charrnn.workers import Workers, prepare
 
     threads = threads or machine.processors()
@@ -174,6 +185,7 @@ def _score(
     model.load(weights)
     ids = vocabulary.encode(characters)
     each = np.zeros(len(ids), dtype=np.float32)
+    look = Where(ids, vocabulary) if where else None
     trained_on = int(record.corpus["splits"]["train"]["end"])
     with (
         contextlib.closing(Workers(threads)) as workers,
@@ -188,6 +200,7 @@ def _score(
             exact=exact,
             window=window,
             losses=each,
+            observe=look.observe if look else None,
             scored=bar.update,
             workers=workers,
         )
@@ -211,6 +224,7 @@ def _score(
         "protocol": evaluation.protocol(len(ids), exact=exact, window=window),
         "unknown": score.unknown,
         **score.to_json(),
+        **({"where": look.to_json(each)} if look else {}),
     }
     return scored(row, characters, each), characters
 
