@@ -15,7 +15,7 @@ HOUSE = Path(charrnn.__file__).parent
 ROWS = (
     ("",),  # the package itself: its version
     ("errors",),
-    ("seeds", "settings", "schedule", "files", "machine", "arrays", "intervals"),
+    ("seeds", "settings", "schedule", "files", "machine", "arrays", "intervals", "rows"),
     ("cache", "locks", "reading", "cells"),
     ("tokenizer", "texts"),
     ("corpus", "kinds"),
@@ -53,7 +53,7 @@ ROWS = (
     ("sampling_contenders",),
     ("training_benchmark", "sampling_benchmark", "cold_start"),
     ("console",),
-    ("lines",),
+    ("lines", "paper"),
     ("dashboard",),
     ("signals",),
     ("commands", "commands.options"),

@@ -16,11 +16,13 @@ from charrnn.commands.differences import (
 )
 from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet, option
 from charrnn.errors import UsageError
+from charrnn.rows import scored_on
 
 if TYPE_CHECKING:
     from charrnn.checkpoints import Checkpoint
 
 SPLITS = ("val", "test", "train")
+FORMATS = ("table", "json", "latex", "markdown")
 
 
 def evaluate(
@@ -56,6 +58,9 @@ def evaluate(
         int | None, option("--threads", "Default: the processors there are.")
     ] = None,
     checkpoint_dir: CheckpointDir = CHECKPOINTS,
+    format: Annotated[
+        str, option("--format", "Of the result: table, json, latex or markdown.")
+    ] = "table",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -87,6 +92,7 @@ def evaluate(
         raise UsageError("--losses: give one checkpoint")
     if threads is not None and threads < 1:
         raise UsageError(f"--threads {threads}: must be at least 1")
+    format = _format(format, json, where)
 
     from charrnn import runs
     from charrnn.checkpoints import read_checkpoint
@@ -98,7 +104,9 @@ def evaluate(
     try:
         for reference in references or [None]:
             path, checkpoint = runs.open_found(reference, checkpoint_dir, read_checkpoint)
-            if reference is None and json and not quiet:  # elsewhere the result itself says it
+            if (
+                reference is None and format != "table" and not quiet
+            ):  # elsewhere the result itself says it
                 console.notice(f"checkpoint {path}")
             result, characters = _score(
                 *(path, checkpoint, text, split, corpus),
@@ -111,15 +119,30 @@ def evaluate(
             results.append(result)
     finally:  # what was scored before a failure is told, too
         rows = with_differences(results)
-        if json:
+        if format == "json":
             for row in rows:
                 console.say_json(row)
-    if not json:
+    if format in ("latex", "markdown"):
+        from charrnn import paper
+
+        console.write(paper.latex(rows) if format == "latex" else paper.markdown(rows))
+    if format == "table":
         _show(rows)
         if baselines:
             comparison.show(rows)
         if where:
             failings.show(rows)
+
+
+def _format(format: str, json: bool, where: bool) -> str:
+    """The format that is meant; raises UsageError where none can be."""
+    if format not in FORMATS:
+        raise UsageError(f"--format {format}: must be one of {', '.join(FORMATS)}")
+    if json and format in ("latex", "markdown"):
+        raise UsageError(f"--json and --format {format}: give one of them")
+    if where and format in ("latex", "markdown"):
+        raise UsageError(f"--where: is not in --format {format}", "--format table or json has it")
+    return "json" if json else format
 
 
 def _check_windows(window: int | None, exact: bool) -> None:
@@ -254,11 +277,9 @@ def _show(rows: list[dict[str, Any]]) -> None:
 
 
 def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
-    parts = {"val": "the held-out part", "test": "the test part", "train": "the training part"}
-    what = parts.get(row["split"], row["split"])
     return [
         ("checkpoint", row["checkpoint"]),
-        ("scored on", f"{what}, {row['characters']:,.0f} characters"),
+        ("scored on", scored_on(row)),
         ("protocol", row["protocol"]),
         ("nats/char", f"{margin(row['nats_per_char'], row['interval'])}{_explained(row)}"),
         ("bits/char", console.figure(row["bits_per_char"], 4)),
