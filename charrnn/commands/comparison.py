@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charrnn import console
+from charrnn.rows import baseline, by_text, model
 
 if TYPE_CHECKING:
     from charrnn.baseline_cache import Key
@@ -68,15 +69,7 @@ def beside(
 
 def show(rows: list[dict[str, Any]]) -> None:
     """Draw models and baselines as tables, one for each text, and say who beats whom."""
-    groups: list[list[dict[str, Any]]] = []
-    for row in rows:
-        for group in groups:
-            if all(row[name] == group[0][name] for name in ("split", "characters", "baselines")):
-                group.append(row)
-                break
-        else:
-            groups.append([row])
-    for group in groups:
+    for group in by_text(rows):
         console.say()
         if group[0]["baselines"]:
             _show_text(group)
@@ -87,8 +80,8 @@ def show(rows: list[dict[str, Any]]) -> None:
 def _show_text(models: list[dict[str, Any]]) -> None:
     found = models[0]["baselines"]
     measured = [each for each in found if "nats_per_char" in each]
-    lines = [(_title(each), each, _read(each)) for each in measured]
-    lines += [(_model(row, models), row, "") for row in models]
+    lines = [(baseline(each), each, _read(each)) for each in measured]
+    lines += [(model(row, models), row, "") for row in models]
     lines.sort(key=lambda line: line[1]["nats_per_char"])
     console.show_table(
         ["best first", "nats/char", "bits/char", "bits/byte", "learned from"],
@@ -105,7 +98,7 @@ def _show_text(models: list[dict[str, Any]]) -> None:
         ],
     )
     for row in models:
-        console.say_wrapped(_verdict(_model(row, models), row, measured))
+        console.say_wrapped(_verdict(model(row, models), row, measured))
     for each in measured:
         if each["cut"]:
             console.say_wrapped(_cut(each))
@@ -115,22 +108,6 @@ def _show_text(models: list[dict[str, Any]]) -> None:
             reasons.setdefault(each["reason"], []).append(_short(each))
     for reason, names in reasons.items():
         console.say_wrapped(f"Not measured: {', '.join(names)}: {reason}.")
-
-
-def _model(row: dict[str, Any], models: list[dict[str, Any]]) -> str:
-    """A model's name among others; the step where its run has several."""
-    same = sum(other["run"] == row["run"] for other in models)
-    return f"{row['run']} at {row['step']:,}" if same > 1 else str(row["run"])
-
-
-def _title(each: dict[str, Any]) -> str:
-    titles = {
-        "ngram": f"{each.get('order')}-gram, Kneser-Ney",
-        "ppmd": f"PPMd, order {each.get('order')}",
-        "xz": "xz -9e",
-        "bz2": "bz2 -9",
-    }
-    return titles.get(each["name"], str(each["name"]))
 
 
 def _short(each: dict[str, Any]) -> str:
@@ -143,7 +120,7 @@ def _read(each: dict[str, Any]) -> str:
     return f"{console.number(each['read_bytes'])} bytes" if each["read_bytes"] else ""
 
 
-def _verdict(model: str, row: dict[str, Any], measured: list[dict[str, Any]]) -> str:
+def _verdict(name: str, row: dict[str, Any], measured: list[dict[str, Any]]) -> str:
     """One sentence on a model and the best of its baselines."""
     own = float(row["nats_per_char"])
     best, *others = sorted(measured, key=_nats)
@@ -156,12 +133,12 @@ def _verdict(model: str, row: dict[str, Any], measured: list[dict[str, Any]]) ->
         end = f"; so {'do' if also[1:] else 'does'} {names}" if also else ""
         return (
             f"{who.replace('the ', 'The ')} predicts this text better "
-            f"than {model}: {_nats(best):.3f} nats/char against {own:.3f}{end}."
+            f"than {name}: {_nats(best):.3f} nats/char against {own:.3f}{end}."
         )
     if best["name"] == "uniform":
-        return f"{model} does better than taking all characters for equally likely."
+        return f"{name} does better than taking all characters for equally likely."
     return (
-        f"{model} predicts this text better than all of these: by "
+        f"{name} predicts this text better than all of these: by "
         f"{_nats(best) - own:.3f} nats/char than {_short(best)}."
     )
 
