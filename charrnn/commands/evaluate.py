@@ -115,7 +115,7 @@ def evaluate(
             )
             if baselines:
                 beside = comparison.beside(path, checkpoint.record, characters, corpus, seen, quiet)
-                result = result._replace(row=result.row | {"baselines": beside})
+                result = comparison.against(result, characters, beside)
             results.append(result)
     finally:  # what was scored before a failure is told, too
         rows = with_differences(results)
