@@ -1,9 +1,11 @@
 """What `charrnn evaluate` puts beside a model: baselines on the same text, and plain words."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charrnn import console
+from charrnn.commands.differences import Scored, from_best_baseline, margin
 from charrnn.rows import baseline, by_text, model
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ def beside(
     corpus: list[Path] | None,
     seen: "Seen",
     quiet: bool,
-) -> list[dict[str, Any]]:
-    """The baselines on a text that a checkpoint was scored on, by the names of `--json`.
+) -> "list[Baseline]":
+    """The baselines on a text that a checkpoint was scored on.
 
     None where they would learn from the very text. `seen` gets what is measured.
     """
@@ -38,9 +40,9 @@ def beside(
     from charrnn.original import training_text
 
     text = "".join(held_out.pieces())
-    data = record.vocabulary.reading.utf8_of(text)
     part, vocabulary = record.corpus["splits"]["train"], record.vocabulary
-    key = Key(held_out.sha256, str(part["sha256"]), sha256(vocabulary.characters.encode()))
+    known_as = json.dumps(vocabulary.to_json(), sort_keys=True)
+    key = Key(held_out.sha256, str(part["sha256"]), sha256(known_as.encode()))
     learned = {key.training, *(file["sha256"] for file in record.corpus["files"])}
     if learned & {key.text, sha256(text[: int(part["end"])].encode())}:
         return []
@@ -64,7 +66,18 @@ def beside(
     seen[key] = {each.name: each for each in found if each.nats is not None}
     if seen[key] != kept(run, key):
         keep(run, key, found)
-    return [each.to_json(len(text), len(data)) for each in found]
+    return found
+
+
+def against(result: Scored, held_out: "HeldOut", found: "list[Baseline]") -> Scored:
+    """What a checkpoint scored on a text, with the baselines there and the best one's distance."""
+    import numpy as np
+
+    rows = [each.to_json(len(held_out.ids), held_out.bytes) for each in found]
+    means = {each.name: np.array(each.blocks) for each in found if each.blocks}
+    difference = from_best_baseline(result, rows, means)
+    more = {"difference_from_baseline": difference} if difference else {}
+    return result._replace(row=result.row | {"baselines": rows} | more)
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -98,7 +111,9 @@ def _show_text(models: list[dict[str, Any]]) -> None:
         ],
     )
     for row in models:
-        console.say_wrapped(_verdict(model(row, models), row, measured))
+        name = model(row, models)
+        chance = _chance(name, row, measured)
+        console.say_wrapped(" ".join(filter(None, [_verdict(name, row, measured), chance])))
     for each in measured:
         if each["cut"]:
             console.say_wrapped(_cut(each))
@@ -141,6 +156,25 @@ def _verdict(name: str, row: dict[str, Any], measured: list[dict[str, Any]]) -> 
         f"{name} predicts this text better than all of these: by "
         f"{_nats(best) - own:.3f} nats/char than {_short(best)}."
     )
+
+
+def _chance(name: str, row: dict[str, Any], measured: list[dict[str, Any]]) -> str:
+    """Whether the model's distance from the best baseline may be chance, as far as is known."""
+    difference = row.get("difference_from_baseline")
+    if difference is None:
+        return ""
+    (best,) = (_short(each) for each in measured if each["name"] == difference["best"])
+    if difference["real"] is None:
+        return "The text is too short to say whether that is chance."
+    if difference["paired"]:
+        by = margin(abs(difference["nats_per_char"]), difference["interval"])
+        how = "is more than chance" if difference["real"] else "may be chance"
+        return f"The difference from {best}, {by}, {how}."
+    low, high = row["interval"]
+    where = f"{name}'s own interval, {low:.3f} to {high:.3f}"
+    if difference["real"]:
+        return f"{best} is outside {where}; the difference itself has none."
+    return f"But {best} is within {where}: it may be chance."
 
 
 def _nats(each: dict[str, Any]) -> float:

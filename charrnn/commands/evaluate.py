@@ -116,7 +116,7 @@ def evaluate(
             )
             if baselines:
                 beside = comparison.beside(path, checkpoint.record, held_out, corpus, seen, quiet)
-                result = result._replace(row=result.row | {"baselines": beside})
+                result = comparison.against(result, held_out, beside)
             results.append(result)
     finally:  # what was scored before a failure is told, too
         rows = with_differences(results)
