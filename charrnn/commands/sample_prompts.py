@@ -77,7 +77,7 @@ def check_stops(stops: tuple[str, ...], vocabulary: "Vocabulary", raw: bool) -> 
         newline = "\\n" in stop and "\\" in missing
         console.warn(
             f"--stop {stop!r}: the model never writes "
-            + (repr(missing[0]) if missing else "half a character, but with --raw")
+            + (repr(missing[0]) if missing else "half a character without --raw")
             + ("; in most shells $'\\n' is a line end" if newline else "")
         )
 
