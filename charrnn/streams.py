@@ -176,11 +176,12 @@ class _Worker:
         """Draw a character in each of these columns."""
         streams = [self._streams[column] for column in columns.tolist()]
         logits = self._columns.logits()[:, columns]
-        watches = [(n, s.wanted.watch) for n, s in enumerate(streams) if s.wanted.watch]
-        if watches:
+        masks = [s.wanted.watch.forbidden() if s.wanted.watch else None for s in streams]
+        if any(mask is not None for mask in masks):
             forbidden = np.zeros(logits.shape, dtype=bool)
-            for number, watch in watches:
-                forbidden[watch.forbidden(), number] = True
+            for number, mask in enumerate(masks):
+                if mask is not None:
+                    forbidden[:, number] = mask
             logits = allowed(logits, forbidden)
         numbers = np.array([next(stream.uniforms) for stream in streams])
         drawn = draw_each(logits, numbers, self._settings, self._temperatures[columns])

@@ -16,7 +16,7 @@ from charrnn.checkpoints import read_checkpoint
 from charrnn.continuation import before_stop
 from charrnn.errors import CheckpointError, UnknownCharacterError
 from charrnn.model import CharacterModel
-from charrnn.sampling import Request, Sampler, check_prompt
+from charrnn.sampling import Request, Sampler
 from charrnn.settings import MODELS, NONLINEARITIES, ModelSettings, SamplingSettings
 from charrnn.stream import Columns
 from charrnn.tokenizer import Vocabulary
@@ -339,17 +339,6 @@ def test_characters_the_model_never_saw_are_named_with_their_look_alikes():
     assert re.search(r"猫 U\+732B[^(]*$", message)
     assert "\n" not in message
     assert "--unknown skip" in caught.value.hint
-
-
-def test_of_many_unknown_characters_five_are_named():
-    with pytest.raises(UnknownCharacterError, match="and 3 more") as caught:
-        check_prompt("b c d f g h i j b", VOCABULARY)
-    assert caught.value.message.count("U+00") == 5
-
-
-def test_a_prompt_of_known_characters_passes():
-    check_prompt("tea", VOCABULARY)
-    check_prompt("", VOCABULARY)
 
 
 def test_half_a_character_in_a_prompt_is_an_unknown_one():
