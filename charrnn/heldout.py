@@ -1,5 +1,6 @@
 """The text that a checkpoint is scored on, and the proof that it is the same text."""
 
+import contextlib
 import os
 import reprlib
 from collections.abc import Callable, Iterator, Sequence
@@ -103,12 +104,19 @@ def own_text(names: Sequence[Path], record: ModelRecord, *, told: Told = lambda 
 
 def _census(names: Sequence[Path], record: ModelRecord, separator: str, told: Told) -> Census:
     reading = record.vocabulary.reading
-    try:
+    with moved_named(names, _ANOTHER):
         return take(find(names, reading).paths, reading, separator, told=told)
+
+
+@contextlib.contextmanager
+def moved_named(names: Sequence[Path], instead: str = "") -> Iterator[None]:
+    """Say of a TextError, where a name stands for nothing, what to do if its text has moved."""
+    try:
+        yield
     except TextError as error:
         if all(name.exists() for name in names):
             raise
-        raise TextError(error.message, f"if it has moved: --corpus FILE{_ANOTHER}") from None
+        raise TextError(error.message, f"if it has moved: --corpus FILE{instead}") from None
 
 
 def _between(

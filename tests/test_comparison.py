@@ -19,7 +19,7 @@ from charrnn.commands import comparison
 from charrnn.evaluation import escape_probability
 from charrnn.files import sha256
 from charrnn.heldout import HeldOut
-from charrnn.original import training_text
+from charrnn.proof import training_text
 from charrnn.run_record import read_run, write_record
 
 HEADERS = ["best first", "nats/char", "bits/char", "bits/byte", "learned from"]

@@ -30,6 +30,8 @@ ROWS = (
     ("runs",),
     ("pruning", "heldout", "distribution", "verification", "inplace"),
     ("original", "stream", "wanted"),
+    ("transcript",),
+    ("proof",),
     ("order", "spelling", "streams", "stretches", "utf8"),
     ("concordance", "continuation"),
     ("copies",),

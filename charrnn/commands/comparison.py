@@ -37,7 +37,7 @@ def beside(
     from charrnn.errors import CharrnnError
     from charrnn.evaluation import escape_probability
     from charrnn.files import sha256
-    from charrnn.original import training_text
+    from charrnn.proof import training_text
 
     text = "".join(held_out.pieces())
     part, vocabulary = record.corpus["splits"]["train"], record.vocabulary
