@@ -179,7 +179,7 @@ class Policed:
         for path, text in zip(self.files, SEVERAL, strict=True):
             write(path, text)
         self.reading = Reading(**reading)
-        corpus = read_corpus([self.folder], reading=self.reading, val_fraction=0.3, **more)
+        corpus = read_corpus([self.folder], reading=self.reading, val_fraction=0.1, **more)
         self.texts = [read_text(path, self.reading) for path in self.files]
         self.separator = more.get("separator", "")
         self.whole = self.separator.join(self.texts)[: corpus.parts["train"].end]
@@ -193,7 +193,7 @@ class Policed:
 
 @pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_the_text_is_what_training_read(policy, cached, tmp_path, request, monkeypatch):
+def test_the_text_is_what_training_read(policy, cached, tmp_path, request):
     if cached:
         request.getfixturevalue("remembering")
     run = Policed(tmp_path, policy)
