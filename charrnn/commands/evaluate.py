@@ -73,6 +73,8 @@ def evaluate(
       charrnn evaluate hamlet-gru --text macbeth.txt --json
       charrnn evaluate hamlet-gru --split test --exact
       charrnn evaluate hamlet-gru --cold-windows 256
+      charrnn evaluate hamlet-gru --where
+      charrnn evaluate hamlet-gru hamlet-lstm --format latex
 
     Each character is scored once, from all that stands before it: in 32 stretches, each
     entered after reading the 512 characters before it, or with --exact in one. With
