@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from charrnn.baseline_cache import Key
     from charrnn.baselines import Baseline
     from charrnn.checkpoints import ModelRecord
+    from charrnn.heldout import HeldOut
 
     Seen = dict[Key, dict[str, Baseline]]
     """What was measured already, by what it belongs to."""
@@ -22,7 +23,7 @@ _COMPRESSORS = ("xz", "bz2", "ppmd")
 def beside(
     checkpoint: Path,
     record: "ModelRecord",
-    text: str,
+    held_out: "HeldOut",
     corpus: list[Path] | None,
     seen: "Seen",
     quiet: bool,
@@ -38,12 +39,12 @@ def beside(
     from charrnn.files import sha256
     from charrnn.original import training_text
 
-    data = text.encode()
+    text = "".join(held_out.pieces())
     part, vocabulary = record.corpus["splits"]["train"], record.vocabulary
     known_as = json.dumps(vocabulary.to_json(), sort_keys=True)
-    key = Key(sha256(data), str(part["sha256"]), sha256(known_as.encode()))
+    key = Key(held_out.sha256, str(part["sha256"]), sha256(known_as.encode()))
     learned = {key.training, *(file["sha256"] for file in record.corpus["files"])}
-    if learned & {key.text, sha256(text[: int(part["end"])].encode())}:
+    if learned & {key.text, sha256(vocabulary.reading.utf8_of(text[: int(part["end"])]))}:
         return []
     run = checkpoint.absolute().parent
     known = kept(run, key) | seen.get(key, {})
@@ -68,11 +69,11 @@ def beside(
     return found
 
 
-def against(result: Scored, text: str, found: "list[Baseline]") -> Scored:
+def against(result: Scored, held_out: "HeldOut", found: "list[Baseline]") -> Scored:
     """What a checkpoint scored on a text, with the baselines there and the best one's distance."""
     import numpy as np
 
-    rows = [each.to_json(len(text), len(text.encode())) for each in found]
+    rows = [each.to_json(len(held_out.ids), held_out.bytes) for each in found]
     means = {each.name: np.array(each.blocks) for each in found if each.blocks}
     difference = from_best_baseline(result, rows, means)
     more = {"difference_from_baseline": difference} if difference else {}
