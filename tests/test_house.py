@@ -30,7 +30,7 @@ ROWS = (
     ("runs",),
     ("pruning", "heldout", "distribution", "verification", "inplace"),
     ("original", "stream", "wanted"),
-    ("order", "streams", "stretches"),
+    ("order", "spelling", "streams", "stretches", "utf8"),
     ("concordance", "continuation"),
     ("copies",),
     ("sampling", "bookmark"),
