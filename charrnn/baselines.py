@@ -111,7 +111,7 @@ def measure(
     again. `measured` is told 1 after each. A text of more than 64 MB is too long for all
     but uniform and unigram.
     """
-    ids, size = vocabulary.encode(text), len(text.encode())
+    ids, size = vocabulary.encode(text), len(vocabulary.reading.utf8_of(text))
     prices = Prices.of(ids, vocabulary, escape)
     found = []
     for name in NAMES:
@@ -134,7 +134,7 @@ def measure(
                 baseline = _ngram(training, ids, vocabulary, prices, seconds, clock)
             else:
                 (compressor,) = (each for each in (XZ, BZ2, PPMD) if each.name == name)
-                baseline = _compressed(training, text, compressor, seconds, clock)
+                baseline = _compressed(training, text, vocabulary, compressor, seconds, clock)
             baseline = replace(baseline, seconds=clock() - begun)
         found.append(baseline)
         measured(1)
@@ -150,7 +150,7 @@ def _unigram(
     clock: Callable[[], float],
 ) -> Baseline:
     def learned(before: bytes, ids: Ids) -> Baseline:
-        counted = vocabulary.encode(before.decode())
+        counted = _ids(before, vocabulary)
         losses = (unigram_losses(counted, part, len(vocabulary)) for part in parts(ids))
         nats, blocks = spent(ids, losses, prices)
         return Baseline("unigram", nats, read=len(before), blocks=blocks)
@@ -170,7 +170,7 @@ def _ngram(
     clock: Callable[[], float],
 ) -> Baseline:
     def learned(before: bytes, ids: Ids) -> Baseline:
-        counted = vocabulary.encode(before.decode())
+        counted = _ids(before, vocabulary)
         order = choose_order(counted, len(vocabulary))
         model = Ngram(counted, len(vocabulary), order)
 
@@ -192,6 +192,7 @@ def _ngram(
 def _compressed(
     training: Bytes,
     text: str,
+    vocabulary: Vocabulary,
     compressor: Compressor,
     seconds: float,
     clock: Callable[[], float],
@@ -202,8 +203,9 @@ def _compressed(
         where = own if compressor is PPMD else "it comes with most builds of Python"
         return Baseline(name, None, f"{compressor.module} is not installed ({where})")
     edges = block_edges(len(text)).tolist()
-    pieces = [text[start:end].encode() for start, end in itertools.pairwise(edges)]
-    pieces = pieces or [text.encode()]
+    utf8_of = vocabulary.reading.utf8_of
+    pieces = [utf8_of(text[start:end]) for start, end in itertools.pairwise(edges)]
+    pieces = pieces or [utf8_of(text)]
     size, cut = _affordable(
         lambda before: added_bits(compressor, before, pieces[0][:1]),
         training,
@@ -228,6 +230,11 @@ def _compressed(
             for part, (start, end) in zip(by_part, itertools.pairwise(edges), strict=False)
         ),
     )
+
+
+def _ids(data: bytes, vocabulary: Vocabulary) -> Ids:
+    """The ids of bytes of a training part."""
+    return vocabulary.encode(data.decode("latin-1" if vocabulary.of_bytes else "utf-8"))
 
 
 def tail(training: Bytes, size: int) -> bytes:

@@ -35,9 +35,9 @@ _GZIP, _XZ, _ZSTD = b"\x1f\x8b\x08", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 _BZIP2, _BZIP2_BLOCK = b"BZh", b"1AY&SY"
 _HEAD = 2**16  # bytes by which a folder's file is judged
 _CHUNK = 2**20
+_PIPED = "piped"
 _OF_THE_SYSTEM = ("/proc/", "/sys/", "/dev/")  # files that may never end
 _PATTERN = set("*?[")
-_FOLDER = "piped"
 
 
 class Found(NamedTuple):
@@ -152,10 +152,10 @@ def spooled(path: Path) -> Path:
     try:
         if path != STDIN and not _is_pipe(path):
             cache = cache_directory()
-            if cache and path.parent == cache / _FOLDER:
+            if cache and path.parent == cache / _PIPED:
                 use(path)
             return path
-        folder = room(_FOLDER)
+        folder = room(_PIPED)
         if folder is None:
             raise TextError(
                 f"{path}: needs a home directory to be kept in", "put it into a file first"
@@ -165,6 +165,11 @@ def spooled(path: Path) -> Path:
             return _kept(stream, folder, "stdin" if path == STDIN else str(path))
     except OSError as error:
         raise TextError(f"{path}: {error.strerror}", "give a file with text in it") from None
+
+
+def title(path: Path) -> str:
+    """A document's name for people: what was piped in has none of its own."""
+    return "stdin" if path.parent.name == _PIPED and len(path.stem) == 64 else path.name
 
 
 def _kept(stream: BinaryIO, folder: Path, name: str) -> Path:

@@ -176,10 +176,11 @@ class _Worker:
         """Draw a character in each of these columns."""
         streams = [self._streams[column] for column in columns.tolist()]
         logits = self._columns.logits()[:, columns]
-        masks = [s.wanted.watch.forbidden() if s.wanted.watch else None for s in streams]
-        if any(mask is not None for mask in masks):
+        watches = [(n, s.wanted.watch) for n, s in enumerate(streams) if s.wanted.watch]
+        if watches:
             forbidden = np.zeros(logits.shape, dtype=bool)
-            for number, mask in enumerate(masks):
+            for number, watch in watches:
+                mask = watch.forbidden()
                 if mask is not None:
                     forbidden[:, number] = mask
             logits = allowed(logits, forbidden)

@@ -149,7 +149,7 @@ def baseline(name, nats):
 
 def of_losses(losses):
     row = {"nats_per_char": float(np.mean(losses)), "run": "m"}
-    return scored(row, "x" * len(losses), losses)
+    return scored(row, "text", len(losses), losses)
 
 
 def test_a_model_is_compared_with_the_best_of_its_baselines_block_by_block():

@@ -44,7 +44,7 @@ def beside(
     known_as = json.dumps(vocabulary.to_json(), sort_keys=True)
     key = Key(held_out.sha256, str(part["sha256"]), sha256(known_as.encode()))
     learned = {key.training, *(file["sha256"] for file in record.corpus["files"])}
-    if learned & {key.text, sha256(text[: int(part["end"])].encode())}:
+    if learned & {key.text, sha256(vocabulary.reading.utf8_of(text[: int(part["end"])]))}:
         return []
     run = checkpoint.absolute().parent
     known = kept(run, key) | seen.get(key, {})

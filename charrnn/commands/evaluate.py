@@ -74,6 +74,8 @@ def evaluate(
       charrnn evaluate hamlet-gru --text macbeth.txt --json
       charrnn evaluate hamlet-gru --split test --exact
       charrnn evaluate hamlet-gru --cold-windows 256
+      charrnn evaluate hamlet-gru --where
+      charrnn evaluate hamlet-gru hamlet-lstm --format latex
 
     Each character is scored once, from all that stands before it: in 32 stretches, each
     entered after reading the 512 characters before it, or with --exact in one. With
@@ -105,9 +107,7 @@ def evaluate(
     try:
         for reference in references or [None]:
             path, checkpoint = runs.open_found(reference, checkpoint_dir, read_checkpoint)
-            if (
-                reference is None and format != "table" and not quiet
-            ):  # elsewhere the result itself says it
+            if reference is None and format != "table" and not quiet:  # a table says it itself
                 console.notice(f"checkpoint {path}")
             result, held_out = _score(
                 *(path, checkpoint, text, split, corpus),

@@ -82,7 +82,7 @@ Echo = Annotated[
 ]
 Raw = Annotated[
     bool,
-    option("--raw", "Of a model of bytes: whatever it draws, be it text or not.", _OUTPUT),
+    option("--raw", "Of a model of bytes: all that it draws, be it text or not.", _OUTPUT),
 ]
 Output = Annotated[
     Path | None,

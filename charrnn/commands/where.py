@@ -6,6 +6,7 @@ from typing import Any
 from charrnn import console
 
 _BAR = 20  # columns
+_TITLE = len("character of the line")  # so that the tables stand under one another
 _MOST_KINDS = 12
 _MARKS = ((".", 10), ("^", 100))  # under what had less than one chance in so many
 
@@ -39,7 +40,7 @@ def _show(found: dict[str, Any]) -> None:
 def _show_groups(title: str, name: str, rows: list[dict[str, Any]]) -> None:
     console.say()
     console.show_table(
-        [title, "of the text", "of the nats", "nats/char", "accuracy"],
+        [title.ljust(_TITLE), "of the text", "of the nats", "nats/char", "accuracy"],
         [
             [
                 row[name],
@@ -56,7 +57,7 @@ def _show_groups(title: str, name: str, rows: list[dict[str, Any]]) -> None:
 def _show_calibration(calibration: dict[str, Any]) -> None:
     console.say()
     console.show_table(
-        ["it says", "of the text", "on average", "is right", "█ right, │ it says"],
+        ["its first guess at", "of the text", "on average", "is right", "█ right, │ it says"],
         [
             [
                 f"{row['from']:.0%} to {row['to']:.0%}",
