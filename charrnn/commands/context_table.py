@@ -59,7 +59,7 @@ def show(found: dict[str, Any], name: str) -> None:
     ]
     rows.append(["all", console.figure(found["nats_per_char"], 4), "", "100.0%"])
     console.show_table(["characters read", "nats/char", "more than with all", "of the way"], rows)
-    console.say_wrapped(_sentence(found, name))
+    console.say_wrapped(console.one_line(_sentence(found, name)))
 
 
 def _sentence(found: dict[str, Any], name: str) -> str:
