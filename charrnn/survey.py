@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn.texts import read_text
+from charrnn.texts import Pieces
 from charrnn.tokenizer import count_characters, look_alikes, name
 
 _SHOWN = 12
@@ -34,8 +34,9 @@ class Survey:
 
 def survey(path: Path) -> Survey:
     """Examine a text; raises TextError where it is none."""
-    read = read_text(path)
-    text = read.characters
+    pieces = Pieces(path)
+    text = "".join(pieces)
+    read = pieces.text
     counts = count_characters(text)
     lines = text.split("\n")
     return Survey(
@@ -108,7 +109,8 @@ def epoch_seconds(path: Path) -> float | None:
     None where the text is too short to train on.
     """
     from charrnn import calibration, machine, planning
-    from charrnn.corpus import read_corpus, windows_per_epoch
+    from charrnn.batches import windows_per_epoch
+    from charrnn.corpus import read_corpus
     from charrnn.errors import CharrnnError
 
     try:

@@ -11,7 +11,7 @@ from charrnn import context, evaluation
 from charrnn.context import LENGTHS, Curve, curve, reading
 from charrnn.model import CharacterModel
 from charrnn.settings import MODELS, ModelSettings, TrainingSettings
-from charrnn.step import take_step
+from charrnn.step import batches_of, take_step
 from charrnn.training_state import fresh_state
 from charrnn.workers import Workers
 
@@ -93,8 +93,9 @@ def test_of_a_source_of_order_3_a_trained_models_curve_is_flat_from_3_on():
     chosen = TrainingSettings(seq_length=16, batch_size=64, learning_rate=1e-2)
     state = fresh_state(ModelSettings("gru", "tanh", 8, 32, 1), chosen, A)
     ids = written_by_the_source(40_000, seed=1)
+    batches = batches_of(ids, chosen)
     for step in range(300):
-        take_step(state, ids, chosen, chosen.learning_rate * (1 - step / 300))
+        take_step(state, batches, chosen, chosen.learning_rate * (1 - step / 300))
     new = written_by_the_source(20_000, seed=2)
     found = curve(state.model, new, all_losses(state.model, new), lengths=MARKOV_LENGTHS)
     rows = found.to_json()["curve"]

@@ -14,7 +14,7 @@ from charrnn import evaluation
 from charrnn.dynamic import Learning, gradient_sizes, score
 from charrnn.model import CharacterModel
 from charrnn.settings import MODELS, ModelSettings, TrainingSettings
-from charrnn.step import take_step
+from charrnn.step import batches_of, take_step
 from charrnn.tokenizer import Vocabulary, count_characters
 from charrnn.training_state import fresh_state
 from charrnn.tuning import tune
@@ -215,8 +215,9 @@ def test_words_that_come_again_and_again_are_learned():
     ids = vocabulary.encode(text)
     chosen = TrainingSettings(seq_length=24, batch_size=24, learning_rate=1e-2)
     state = fresh_state(ModelSettings("gru", "tanh", 16, 48, 1), chosen, len(vocabulary))
+    batches = batches_of(ids, chosen)
     for _ in range(150):
-        take_step(state, ids, chosen, chosen.learning_rate)
+        take_step(state, batches, chosen, chosen.learning_rate)
     new = vocabulary.encode(written(known, 3, 300) + written(others, 4, 600))
     static = np.zeros(len(new), dtype=np.float32)
     evaluation.score(state.model, new, start=0, byte_count=1, exact=True, losses=static)

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn import cells, evaluation
-from charrnn.corpus import batch
+from charrnn.batches import Batches
 from charrnn.evaluation import escape_probability, protocol, score
 from charrnn.model import CharacterModel
 from charrnn.settings import MODELS, ModelSettings, TrainingSettings
-from charrnn.step import take_step
+from charrnn.step import batches_of, take_step
 from charrnn.tokenizer import CODE_POINTS, Vocabulary, count_characters
 from charrnn.training_state import fresh_state
 from charrnn.workers import Workers
@@ -65,7 +65,7 @@ def learned(long_text):
     chosen = TrainingSettings(seq_length=24, batch_size=32, learning_rate=1e-2)
     state = fresh_state(ModelSettings("gru", "tanh", 16, 48, 1), chosen, len(vocabulary))
     for _ in range(60):
-        take_step(state, ids, chosen, chosen.learning_rate)
+        take_step(state, batches_of(ids, chosen), chosen, chosen.learning_rate)
     return state.model, vocabulary, ids
 
 
@@ -547,7 +547,7 @@ def test_training_goes_on_the_same_after_a_score(learned):
     for scores in False, True:
         state = fresh_state(ModelSettings("lstm", "tanh", 4, 6, 2), chosen, len(vocabulary))
         for _ in range(3):
-            take_step(state, ids, chosen, 1e-2)
+            take_step(state, batches_of(ids, chosen), chosen, 1e-2)
             if scores:
                 score(state.model, ids[:1_200], start=0, byte_count=1)
         ends.append(state.model.arrays())
@@ -558,7 +558,7 @@ def test_training_goes_on_the_same_after_a_score(learned):
 def test_the_exact_reading_follows_training_through_a_window(learned):
     """A batch of one stream from the text's beginning has the loss its characters score."""
     network, _, ids = learned
-    read = batch(ids[:101], seq_length=100, batch_size=1, seed=0, step=0)
+    read = Batches(ids[:101], 100, 1, 0).at(0)
     with torch.inference_mode():
         logits, _ = network(torch.from_numpy(read.inputs), network.start(1))
         wanted = torch.nn.functional.cross_entropy(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from charrnn import calibration, machine, planning
-from charrnn.corpus import read_corpus, windows_per_epoch
+from charrnn.batches import windows_per_epoch
+from charrnn.corpus import read_corpus
 from charrnn.errors import TextError
 from charrnn.files import sha256
 from charrnn.survey import Survey, epoch_seconds, facts, survey, to_json

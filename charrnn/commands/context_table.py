@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from charrnn.corpus import Ids
     from charrnn.model import CharacterModel
+    from charrnn.stored import Ids
 
 
 def measured(

@@ -6,25 +6,22 @@ from typing import Annotated
 import typer
 
 from charrnn import console
-from charrnn.commands.options import Command, Json, help_alone
+from charrnn.commands.fetch import fetch
+from charrnn.commands.options import CORPORA, Command, Directory, Json, help_alone
 from charrnn.errors import CharrnnError
 
 app = typer.Typer(rich_markup_mode=None)
-
-CORPORA = Path("corpora")
-
-Directory = Annotated[
-    Path, typer.Option("--directory", help="Where texts are kept.", metavar="DIR")
-]
+app.command(cls=Command)(fetch)
 
 
 @app.callback(invoke_without_command=True)
 def corpus(context: typer.Context) -> None:
-    """List, examine and build texts.
+    """List, examine, build and download texts.
 
     \b
     Examples:
       charrnn corpus build python-reference
+      charrnn corpus fetch tinyshakespeare
       charrnn corpus info hamlet.txt
     """
     help_alone(context)
@@ -46,7 +43,7 @@ def list_(directory: Directory = CORPORA, json: Json = False) -> None:
         if path.name.startswith(".") or not path.is_file():
             continue
         try:
-            text = read_text(path).characters
+            text = read_text(path)
             rows.append({"path": str(path), "characters": len(text), "distinct": len(set(text))})
         except CharrnnError as error:
             rows.append({"path": str(path), "problem": error.message})
@@ -67,6 +64,7 @@ def list_(directory: Directory = CORPORA, json: Json = False) -> None:
         )
     for name in missing:
         console.notice(f"charrnn corpus build {name} makes {directory / name}.txt")
+    console.notice("charrnn corpus fetch lists the standard texts that can be downloaded")
 
 
 @app.command(cls=Command)

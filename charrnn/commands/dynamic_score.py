@@ -10,7 +10,7 @@ from charrnn.commands.differences import margin, named
 
 if TYPE_CHECKING:
     from charrnn.checkpoints import ModelRecord
-    from charrnn.corpus import Ids
+    from charrnn.heldout import HeldOut
     from charrnn.model import CharacterModel
 
 
@@ -18,16 +18,14 @@ def measured(
     checkpoint: Path,
     record: "ModelRecord",
     model: "CharacterModel",
-    ids: "Ids",
-    byte_count: int,
+    held_out: "HeldOut",
     escape: float,
-    rare: int | None,
     corpus: Sequence[Path] | None,
     quiet: bool,
 ) -> dict[str, Any]:
-    """The dynamic score of a text of N characters, ids (N,), by the names of `--json`.
+    """The dynamic score of a text, by the names of `--json`.
 
-    `escape` and `rare` are as in `dynamic.score`. Where there is no score, the `reason` is there.
+    `escape` is as in `dynamic.score`. Where there is no score, the `reason` is there.
     """
     import numpy as np
 
@@ -40,16 +38,14 @@ def measured(
     vocabulary = record.vocabulary
     prepare(1)  # a window of one stream is too small for more
     try:
-        training, _ = heldout.split_text(checkpoint, record, "train", corpus)
+        training = heldout.split_text(checkpoint, record, "train", corpus).ids
         if not quiet:
             console.notice("choosing how to go on learning, on the end of the training part")
         with console.progress(0, "char", quiet=quiet) as bar:
-            tuned = tune(
-                model, vocabulary.encode(training), start=vocabulary.start, read=bar.update
-            )
+            tuned = tune(model, training, start=vocabulary.start, read=bar.update)
     except CharrnnError as error:
         return {"reason": f"it needs the training part: {error.message}"}
-    losses = np.zeros(len(ids), dtype=np.float32)
+    ids, losses = held_out.ids, np.zeros(len(held_out.ids), dtype=np.float32)
     with console.progress(len(ids), "char", quiet=quiet) as bar:
         score = dynamic.score(
             model,
@@ -57,9 +53,9 @@ def measured(
             tuned.sizes,
             tuned.learning,
             start=vocabulary.start,
-            byte_count=byte_count,
+            byte_count=held_out.bytes,
             escape=escape,
-            rare=rare,
+            rare=vocabulary.rare,
             losses=losses,
             scored=bar.update,
         )

@@ -20,6 +20,7 @@ from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
     from charrnn.checkpoints import Checkpoint
+    from charrnn.heldout import HeldOut
 
 SPLITS = ("val", "test", "train")
 
@@ -109,12 +110,12 @@ def evaluate(
             path, checkpoint = runs.open_found(reference, checkpoint_dir, read_checkpoint)
             if reference is None and json and not quiet:  # elsewhere the result itself says it
                 console.notice(f"checkpoint {path}")
-            result, characters = _score(
+            result, held_out = _score(
                 *(path, checkpoint, text, split, corpus, exact, cold_windows, losses),
                 *(dynamic, context, threads, quiet),
             )
             if baselines:
-                beside = comparison.beside(path, checkpoint.record, characters, corpus, seen, quiet)
+                beside = comparison.beside(path, checkpoint.record, held_out, corpus, seen, quiet)
                 result = result._replace(row=result.row | {"baselines": beside})
             results.append(result)
     finally:  # what was scored before a failure is told, too
@@ -126,6 +127,8 @@ def evaluate(
         _show(rows)
         if baselines:
             comparison.show(rows)
+        for sentence in _comparable(rows):
+            console.say_wrapped(console.one_line(sentence))
 
 
 def _check_windows(window: int | None, exact: bool) -> None:
@@ -151,7 +154,7 @@ def _score(
     context: bool,
     threads: int | None,
     quiet: bool,
-) -> tuple[Scored, str]:
+) -> tuple[Scored, "HeldOut"]:
     """A checkpoint's score on a text, and the text."""
     import contextlib
     import io
@@ -160,39 +163,35 @@ def _score(
     import numpy as np
 
     from charrnn import evaluation, heldout, machine
+    from charrnn.comparability import comparability
     from charrnn.continuation import no_probabilities
     from charrnn.files import write_output
     from charrnn.model import CharacterModel
-    from charrnn.texts import read_text
     from charrnn.workers import Workers, prepare
 
     threads = threads or machine.processors()
     prepare(threads)
 
     record, weights = checkpoint
-    if text is not None:
-        read = read_text(text)
-        characters, what = read.characters, str(text)
-        if read.sha256 in {file["sha256"] for file in record.corpus["files"]}:
-            console.warn(f"{text} is the text this model was trained on")
-    else:
-        characters, remark = heldout.split_text(path, record, split, corpus)
-        what = split
-        if remark:
-            console.warn(remark)
-    if window is not None and window > len(characters):
+    with console.progress(0, "B", quiet=quiet) as bar:
+        if text is not None:
+            held_out = heldout.own_text([text], record, told=bar.update)
+        else:
+            held_out = heldout.split_text(path, record, split, corpus, told=bar.update)
+    what, ids = str(text or split), held_out.ids
+    if held_out.remark:
+        console.warn(held_out.remark)
+    if window is not None and window > len(ids):
         raise UsageError(
-            f"--cold-windows {window}: the text has {len(characters):,} characters",
-            f"--cold-windows {len(characters)}, or --exact to read it as one stream",
+            f"--cold-windows {window}: the text has {len(ids):,} characters",
+            f"--cold-windows {len(ids)}, or --exact to read it as one stream",
         )
     vocabulary = record.vocabulary
     model = CharacterModel(record.settings, len(vocabulary))
     model.load(weights)
-    ids, byte_count = vocabulary.encode(characters), len(characters.encode())
     escape = evaluation.escape_probability(
         len(vocabulary), int(record.corpus["splits"]["train"]["end"])
     )
-    rare = vocabulary.lacking if vocabulary.unknown else None
     each = np.zeros(len(ids), dtype=np.float32)
     with (
         contextlib.closing(Workers(threads)) as workers,
@@ -202,9 +201,9 @@ def _score(
             model,
             ids,
             start=vocabulary.start,
-            byte_count=byte_count,
+            byte_count=held_out.bytes,
+            rare=vocabulary.rare,
             escape=escape,
-            rare=rare,
             exact=exact,
             window=window,
             losses=each,
@@ -215,13 +214,22 @@ def _score(
         raise no_probabilities()
     if score.unknown and not quiet:
         console.warn(
-            f"{score.unknown:,} of {score.characters:,} characters are ones training never saw; "
+            f"{score.unknown:,} of {score.characters:,} characters are "
+            f"{'rarer than --min-count' if vocabulary.unknown else 'ones training never saw'}; "
             "each pays for being unknown and for which one it was"
         )
     if losses is not None:
         stream = io.BytesIO()
         np.save(stream, each, allow_pickle=False)
         write_output(losses, stream.getvalue())
+    beside = comparability(
+        record.corpus,
+        split=split,
+        reading=vocabulary.reading,
+        nats_per_char=score.nats_per_char,
+        own_text=None if text is None else held_out.sha256,
+        window=window,
+    )
     row = {
         "run": path.absolute().parent.name,
         "checkpoint": str(path),
@@ -230,16 +238,19 @@ def _score(
         "exact": exact,
         "protocol": evaluation.protocol(len(ids), exact=exact, window=window),
         "unknown": score.unknown,
+        "comparable": beside and beside.to_json(),
         **score.to_json(),
     }
     escape = escape if score.unknown else 0.0
     if context:
-        row["context"] = context_table.measured(model, ids, each, escape, rare, threads, quiet)
+        row["context"] = context_table.measured(
+            model, ids, each, escape, vocabulary.rare, threads, quiet
+        )
     if dynamic:
         row["dynamic"] = dynamic_score.measured(
-            path, record, model, ids, byte_count, escape, rare, corpus, quiet
+            path, record, model, held_out, escape, corpus, quiet
         )
-    return scored(row, characters, each), characters
+    return scored(row, held_out.sha256, len(ids), each), held_out
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
@@ -272,6 +283,15 @@ def _show_several(rows: list[dict[str, Any]]) -> None:
     )
     for sentence in [*sentences(rows), *dynamic_score.sentences(rows)]:
         console.say_wrapped(console.one_line(sentence))
+
+
+def _comparable(rows: list[dict[str, Any]]) -> list[str]:
+    """Whether published scores may be set beside these, once where it is the same of several."""
+    found = [(row["run"], row["comparable"]["sentence"]) for row in rows if row["comparable"]]
+    alone = len({sentence for _, sentence in found}) < 2
+    return list(
+        dict.fromkeys(sentence if alone else f"{run}: {sentence}" for run, sentence in found)
+    )
 
 
 def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:

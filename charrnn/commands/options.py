@@ -1,5 +1,6 @@
 """Options that several subcommands share, and help pages in sections."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +22,20 @@ CheckpointDir = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
 
+Directory = Annotated[
+    Path, typer.Option("--directory", help="Where texts are kept.", metavar="DIR")
+]
+
 CHECKPOINTS = Path("checkpoints")
+CORPORA = Path("corpora")
+
+
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\"}
+
+
+def unescaped(text: str) -> str:
+    """A text with its escapes resolved, since no shell passes on a NUL."""
+    return re.sub(r"\\([ntr0\\])", lambda found: _ESCAPES[found[1]], text)
 
 
 def help_alone(context: typer.Context) -> None:
