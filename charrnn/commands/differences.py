@@ -97,13 +97,18 @@ def margin(value: float, limits: tuple[float, float] | None) -> str:
     return console.figure(value, 4) + half
 
 
-def sentences(rows: list[dict[str, Any]]) -> list[str]:
-    """What `with_differences` found, in plain words, for a person."""
+def named(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """What to call each row's checkpoint: its run, and its step where a run has several."""
     several = len({row["run"] for row in rows}) < len(rows)
-    names = {
+    return {
         row["checkpoint"]: row["run"] + (f" at step {row['step']:,}" if several else "")
         for row in rows
     }
+
+
+def sentences(rows: list[dict[str, Any]]) -> list[str]:
+    """What `with_differences` found, in plain words, for a person."""
+    names = named(rows)
     behind = [row for row in rows if "difference" in row]
     behind.sort(key=lambda row: (row["difference"]["best"], row["nats_per_char"]))
     found = [f"Protocol: {how}." for how in dict.fromkeys(row["protocol"] for row in rows)]

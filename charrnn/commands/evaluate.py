@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn import console
+from charrnn.commands import context_table, dynamic_score
 from charrnn.commands import where as failings
 from charrnn.commands.differences import (
     Scored,
     margin,
+    named,
     scored,
     sentences,
     with_differences,
@@ -44,6 +46,10 @@ def evaluate(
         int | None,
         option("--cold-windows", "Read windows of N characters, each from a state of zeros."),
     ] = None,
+    dynamic: Annotated[
+        bool, option("--dynamic", "Also score it while it goes on learning from what it reads.")
+    ] = False,
+    context: Annotated[bool, option("--context", "Also find out how far back it looks.")] = False,
     baselines: Annotated[
         bool,
         typer.Option("--baselines/--no-baselines", help="Beside them, what any model must beat."),
@@ -76,6 +82,7 @@ def evaluate(
       charrnn evaluate hamlet-gru --cold-windows 256
       charrnn evaluate hamlet-gru --where
       charrnn evaluate hamlet-gru hamlet-lstm --format latex
+      charrnn evaluate hamlet-gru --dynamic --context
 
     Each character is scored once, from all that stands before it: in 32 stretches, each
     entered after reading the 512 characters before it, or with --exact in one. With
@@ -89,6 +96,13 @@ def evaluate(
     if text is not None and corpus:
         raise UsageError("--text and --corpus: give one of them")
     _check_windows(cold_windows, exact)
+    if cold_windows is not None and context:
+        raise UsageError("--context and --cold-windows: give one of them")
+    if dynamic and text is None and split == "train":
+        raise UsageError(
+            "--dynamic --split train: how it learns is chosen on the training part",
+            "score what it was not chosen on: --split val",
+        )
     if losses is not None and not losses.absolute().parent.is_dir():
         raise UsageError(f"--losses {losses}: no such directory")
     if losses is not None and len(checkpoints or []) > 1:
@@ -110,8 +124,8 @@ def evaluate(
             if reference is None and format != "table" and not quiet:  # a table says it itself
                 console.notice(f"checkpoint {path}")
             result, held_out = _score(
-                *(path, checkpoint, text, split, corpus),
-                *(exact, cold_windows, losses, threads, quiet),
+                *(path, checkpoint, text, split, corpus, exact, cold_windows, losses),
+                *(dynamic, context, threads, quiet),
                 where=where,
             )
             if baselines:
@@ -167,6 +181,8 @@ def _score(
     exact: bool,
     window: int | None,
     losses: Path | None,
+    dynamic: bool,
+    context: bool,
     threads: int | None,
     quiet: bool,
     *,
@@ -207,9 +223,11 @@ def _score(
     vocabulary = record.vocabulary
     model = CharacterModel(record.settings, len(vocabulary))
     model.load(weights)
+    escape = evaluation.escape_probability(
+        len(vocabulary), int(record.corpus["splits"]["train"]["end"])
+    )
     each = np.zeros(len(ids), dtype=np.float32)
     look = Where(ids, vocabulary) if where else None
-    trained_on = int(record.corpus["splits"]["train"]["end"])
     with (
         contextlib.closing(Workers(threads)) as workers,
         console.progress(len(ids), "char", quiet=quiet) as bar,
@@ -220,7 +238,7 @@ def _score(
             start=vocabulary.start,
             byte_count=held_out.bytes,
             rare=vocabulary.rare,
-            escape=evaluation.escape_probability(len(vocabulary), trained_on),
+            escape=escape,
             exact=exact,
             window=window,
             losses=each,
@@ -260,13 +278,30 @@ def _score(
         **score.to_json(),
         **({"where": look.to_json(each)} if look else {}),
     }
+    escape = escape if score.unknown else 0.0
+    if context:
+        row["context"] = context_table.measured(
+            model, ids, each, escape, vocabulary.rare, threads, quiet
+        )
+    if dynamic:
+        row["dynamic"] = dynamic_score.measured(
+            path, record, model, held_out, escape, corpus, quiet
+        )
     return scored(row, held_out.sha256, len(ids), each), held_out
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
     if len(rows) == 1:
         console.show_facts(_facts(rows[0]))
-        return
+    else:
+        _show_several(rows)
+    for row in rows:
+        if "context" in row:
+            console.say()
+            context_table.show(row["context"], named(rows)[row["checkpoint"]])
+
+
+def _show_several(rows: list[dict[str, Any]]) -> None:
     console.show_table(
         ["run", "step", "on", "nats/char", "bits/char", "perplexity", "accuracy", "in five"],
         [
@@ -283,7 +318,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
             for row in rows
         ],
     )
-    for sentence in sentences(rows):
+    for sentence in [*sentences(rows), *dynamic_score.sentences(rows)]:
         console.say_wrapped(console.one_line(sentence))
 
 
@@ -307,6 +342,7 @@ def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
         ("perplexity", f"{console.figure(row['perplexity'], 3)}  (letters it hesitates between)"),
         ("accuracy", f"{row['accuracy']:.1%}  (its first guess is right)"),
         ("in five", f"{row['accuracy_top5']:.1%}  (one of its first five is)"),
+        *dynamic_score.facts(row),
     ]
 
 
