@@ -33,6 +33,8 @@ class HeldOut:
     """the text itself, read again, piece by piece"""
     remark: str = ""
     """what its user should know"""
+    trained_on: bool = False
+    """whether a file of it is one that the model was trained on"""
 
 
 def split_text(
@@ -76,6 +78,8 @@ def split_text(
         scored.bytes,
         partial(_between, census, record.vocabulary.reading, separator, start, end),
         "" if same else "the corpus has changed since; this part of it has not",
+        trained_on=part["file"] is not None
+        and part["file"]["sha256"] in {file["sha256"] for file in record.corpus["files"]},
     )
 
 
@@ -99,6 +103,7 @@ def own_text(names: Sequence[Path], record: ModelRecord, *, told: Told = lambda 
         found.parts[0].bytes,
         partial(_between, census, record.vocabulary.reading, "", 0, census.characters),
         f"{', '.join(trained_on)} is the text this model was trained on" if trained_on else "",
+        trained_on=bool(trained_on),
     )
 
 

@@ -190,16 +190,16 @@ def _score(
 ) -> tuple[Scored, "HeldOut"]:
     """A checkpoint's score on a text, and the text."""
     import contextlib
-    import io
     import math
-
-    import numpy as np
 
     from charrnn import evaluation, heldout, machine
     from charrnn.comparability import comparability
     from charrnn.continuation import no_probabilities
-    from charrnn.files import write_output
+    from charrnn.files import output_file
+    from charrnn.intervals import BlockSums
+    from charrnn.losses import room_for, write_losses
     from charrnn.model import CharacterModel
+    from charrnn.scores import Observed
     from charrnn.where import Where
     from charrnn.workers import Workers, prepare
 
@@ -226,8 +226,15 @@ def _score(
     escape = evaluation.escape_probability(
         len(vocabulary), int(record.corpus["splits"]["train"]["end"])
     )
-    each = np.zeros(len(ids), dtype=np.float32)
+    each = room_for(len(ids), whole=losses is not None or context)
+    blocks = BlockSums(len(ids))
     look = Where(ids, vocabulary) if where else None
+
+    def observe(observed: Observed) -> None:
+        blocks.add(observed.places, observed.losses)
+        if look:
+            look.observe(observed)
+
     with (
         contextlib.closing(Workers(threads)) as workers,
         console.progress(len(ids), "char", quiet=quiet) as bar,
@@ -242,7 +249,7 @@ def _score(
             exact=exact,
             window=window,
             losses=each,
-            observe=look.observe if look else None,
+            observe=observe,
             scored=bar.update,
             workers=workers,
         )
@@ -255,9 +262,8 @@ def _score(
             "each pays for being unknown and for which one it was"
         )
     if losses is not None:
-        stream = io.BytesIO()
-        np.save(stream, each, allow_pickle=False)
-        write_output(losses, stream.getvalue())
+        with output_file(losses) as stream:
+            write_losses(stream, each)
     beside = comparability(
         record.corpus,
         split=split,
@@ -287,7 +293,7 @@ def _score(
         row["dynamic"] = dynamic_score.measured(
             path, record, model, held_out, escape, corpus, quiet
         )
-    return scored(row, held_out.sha256, len(ids), each), held_out
+    return scored(row, held_out.sha256, len(ids), blocks.means()), held_out
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
