@@ -129,7 +129,8 @@ def test_a_wrong_text_from_a_pipe_is_refused_and_not_waited_for_again(trained, t
 # A text that is not what its files hold.
 
 LINES = "Ein Café, ÄRGER\r\nund Straße\r\n"
-SEVERAL = [LINES * 20, "Das Übrige\r\nist gleich\r\n" * 15, "hält man zurück\r\n" * 20]
+NUMBERED = "".join(f"{number} hält man zurück\r\n" for number in range(20))
+SEVERAL = [LINES * 20, "Das Übrige\r\nist gleich\r\n" * 15, NUMBERED]
 
 
 def plain(path, text):
