@@ -155,13 +155,14 @@ def gru_forward(w: Window) -> None:
     """Leaves r, z, n in x, and keeps q."""
     hs, qs = w.states[0], w.kept[0]
     size = hs.size(2)
+    b = w.b.expand_as(hs[0]).contiguous()  # else every product would spread it
     for t in range(w.x.size(0)):
         h, q = hs[t], qs[t]
         r, z, n = torch.split(w.x[t], size, 1)
         rz = w.x[t, :, : 2 * size]
         affine(rz, h, w.weights[0], rz)
         rz.sigmoid_()
-        affine(w.b, h, w.weights[1], q)
+        affine(b, h, w.weights[1], q)
         n.addcmul_(r, q).tanh_()
         torch.lerp(n, h, z, out=hs[t + 1])
 
