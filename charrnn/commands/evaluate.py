@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn import console
+from charrnn.commands import precision as precisions
 from charrnn.commands.differences import (
     Scored,
     margin,
@@ -48,6 +49,12 @@ def evaluate(
     losses: Annotated[
         Path | None, option("--losses", "Write each character's loss (nats) to a .npy file.")
     ] = None,
+    verbatim: Annotated[
+        bool, option("--verbatim", "Find what the text has from the training part.")
+    ] = False,
+    precision: Annotated[
+        str, option("--precision", "Of products: fp32 (default), bf16 or auto.")
+    ] = "fp32",
     threads: Annotated[
         int | None, option("--threads", "Default: the processors there are.")
     ] = None,
@@ -64,6 +71,7 @@ def evaluate(
       charrnn evaluate hamlet-gru --text macbeth.txt --json
       charrnn evaluate hamlet-gru --split test --exact
       charrnn evaluate hamlet-gru --cold-windows 256
+      charrnn evaluate hamlet-gru --text macbeth.txt --verbatim
 
     Each character is scored once, from all that stands before it: in 32 stretches, each
     entered after reading the 512 characters before it, or with --exact in one. With
@@ -74,8 +82,12 @@ def evaluate(
     """
     if split not in SPLITS:
         raise UsageError(f"--split {split}: must be one of {', '.join(SPLITS)}")
-    if text is not None and corpus:
-        raise UsageError("--text and --corpus: give one of them")
+    if text is not None and corpus and not verbatim:
+        raise UsageError(
+            "--text and --corpus: give one of them",
+            "with --verbatim, --corpus says where the training text is",
+        )
+    precisions.check(precision)
     _check_windows(cold_windows, exact)
     if losses is not None and not losses.absolute().parent.is_dir():
         raise UsageError(f"--losses {losses}: no such directory")
@@ -87,6 +99,7 @@ def evaluate(
     from charrnn import runs
     from charrnn.checkpoints import read_checkpoint
     from charrnn.commands import comparison
+    from charrnn.commands import verbatim as copied
 
     results: list[Scored] = []
     seen: comparison.Seen = {}
@@ -97,8 +110,8 @@ def evaluate(
             if reference is None and json and not quiet:  # elsewhere the result itself says it
                 console.notice(f"checkpoint {path}")
             result, held_out = _score(
-                *(path, checkpoint, text, split, corpus),
-                *(exact, cold_windows, losses, threads, quiet),
+                *(path, checkpoint, text, split, corpus, exact, cold_windows, losses),
+                *(verbatim, precision, threads, quiet),
             )
             if baselines:
                 beside = comparison.beside(path, checkpoint.record, held_out, corpus, seen, quiet)
@@ -111,6 +124,8 @@ def evaluate(
                 console.say_json(row)
     if not json:
         _show(rows)
+        if verbatim:
+            copied.show(rows)
         if baselines:
             comparison.show(rows)
         for sentence in _comparable(rows):
@@ -136,17 +151,21 @@ def _score(
     exact: bool,
     window: int | None,
     losses: Path | None,
+    verbatim: bool,
+    precision: str,
     threads: int | None,
     quiet: bool,
 ) -> tuple[Scored, "HeldOut"]:
     """A checkpoint's score on a text, and the text."""
     import contextlib
+    import functools
     import io
     import math
 
     import numpy as np
 
     from charrnn import evaluation, heldout, machine
+    from charrnn.commands import verbatim as copied
     from charrnn.comparability import comparability
     from charrnn.continuation import no_probabilities
     from charrnn.files import write_output
@@ -175,11 +194,17 @@ def _score(
     model.load(weights)
     each = np.zeros(len(ids), dtype=np.float32)
     trained_on = int(record.corpus["splits"]["train"]["end"])
+    watch = None
+    if verbatim:
+        training = copied.training_ids(path, record, corpus)
+        watch = copied.Copied(ids, training, vocabulary, quiet)
+    precision = precisions.choose(precision, record.settings, threads)
     with (
         contextlib.closing(Workers(threads)) as workers,
         console.progress(len(ids), "char", quiet=quiet) as bar,
     ):
-        score = evaluation.score(
+        scoring = functools.partial(
+            evaluation.score,
             model,
             ids,
             start=vocabulary.start,
@@ -188,10 +213,15 @@ def _score(
             escape=evaluation.escape_probability(len(vocabulary), trained_on),
             exact=exact,
             window=window,
-            losses=each,
-            scored=bar.update,
             workers=workers,
         )
+        score = scoring(
+            precision=precision,
+            losses=each,
+            observe=watch.observe if watch else None,
+            scored=bar.update,
+        )
+        changed = precisions.difference(precision, scoring)
     if not math.isfinite(score.nats):
         raise no_probabilities()
     if score.unknown and not quiet:
@@ -222,7 +252,10 @@ def _score(
         "unknown": score.unknown,
         "comparable": beside and beside.to_json(),
         **score.to_json(),
+        **changed,
     }
+    if watch:
+        row["verbatim"] = watch.to_json()
     return scored(row, held_out.sha256, len(ids), each), held_out
 
 
@@ -266,6 +299,7 @@ def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
         ("checkpoint", row["checkpoint"]),
         ("scored on", f"{what}, {row['characters']:,.0f} characters"),
         ("protocol", row["protocol"]),
+        *([("precision", precisions.words(row))] if row["precision"] != "fp32" else []),
         ("nats/char", f"{margin(row['nats_per_char'], row['interval'])}{_explained(row)}"),
         ("bits/char", console.figure(row["bits_per_char"], 4)),
         ("bits/byte", console.figure(row["bits_per_byte"], 4)),
