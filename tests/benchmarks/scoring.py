@@ -21,7 +21,7 @@ from charrnn.training_contenders import charrnn_step, random_text
 from charrnn.training_state import fresh_state
 from charrnn.workers import Workers, prepare
 
-TURNS, SECONDS, CHARACTERS = 5, 1.0, 111_540
+TURNS, SECONDS, CHARACTERS = 5, 0.7, 111_540
 
 
 def rates(case: Case, characters: int = CHARACTERS) -> tuple[float, float]:
