@@ -16,7 +16,8 @@ ROWS = (
     ("",),  # the package itself: its version
     ("errors",),
     ("seeds", "settings", "schedule", "files", "machine", "arrays", "intervals"),
-    ("cache", "locks", "reading", "cells"),
+    ("cache", "locks", "reading", "cells", "writing"),
+    ("guess",),
     ("tokenizer", "texts"),
     ("corpus",),
     ("header",),
