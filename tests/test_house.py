@@ -17,7 +17,7 @@ ROWS = (
     ("errors",),
     ("seeds", "settings", "schedule", "files", "machine", "arrays", "intervals"),
     ("cache", "locks", "reading", "cells", "writing"),
-    ("guess",),
+    ("guess", "damage"),
     ("tokenizer", "texts"),
     ("corpus",),
     ("header",),
