@@ -20,7 +20,7 @@ LEAST_GAIN = 0.35
 _LOOKED_AT = 1 << 15  # bytes; more of them change nothing
 _LINE = 72  # characters
 _BROKEN = 20.0  # nats that a byte costs that cannot be read
-_CUT = 10.0  # nats that a character costs that the end cuts off
+_CUT = 10.0  # nats that a byte costs of a character that the end cuts off
 _LATER = 0.5  # nats that an encoding must gain over one that is listed before it
 _LEAST_SHARE = 0.6  # of the likeliest one's gain, in what else is likely
 
@@ -30,8 +30,8 @@ _OF_ASCII: tuple[tuple[str, Sequence[str]], ...] = (
     ("windows-1252", WESTERN),
     ("gb18030", _CHINESE),
     *((name, ("traditional Chinese",)) for name in ("big5", "cp950", "big5hkscs")),
-    *((name, ("Japanese",)) for name in ("shift_jis", "cp932", "euc_jp")),
-    *((name, ("Korean",)) for name in ("euc_kr", "cp949")),
+    *((name, ("Japanese",)) for name in ("shift_jis", "cp932", "euc-jp")),
+    *((name, ("Korean",)) for name in ("euc-kr", "cp949")),
     *((name, CYRILLIC) for name in ("windows-1251", "koi8-r", "koi8-u")),
     *((name, CYRILLIC) for name in ("cp866", "iso-8859-5")),
     *((name, CENTRAL) for name in ("windows-1250", "iso-8859-2", "cp852")),
@@ -90,6 +90,12 @@ def guesses(sample: bytes) -> list[Guess]:
     return found
 
 
+def for_iconv(encoding: str) -> str:
+    """What the command iconv calls an encoding."""
+    wide = re.sub(r"^utf-(16|32)-", r"utf-\1", encoding)
+    return {"mac-roman": "MACINTOSH", "latin-1": "LATIN1"}.get(encoding, wide.upper())
+
+
 def _tried(data: bytes, encodings: Sequence[tuple[str, Sequence[str]]]) -> Iterator[Guess]:
     """What the bytes gain in each encoding, in the language in which they gain most."""
     for place, (encoding, languages) in enumerate(encodings if data else ()):
@@ -98,7 +104,7 @@ def _tried(data: bytes, encodings: Sequence[tuple[str, Sequence[str]]]) -> Itera
         broken = characters.pop("\ufffd", 0)
         total = max(log_probability(characters, each) for each in languages)
         total -= broken * _BROKEN * _BYTES.get(encoding[:6], 1) + place * _LATER
-        total -= _CUT * bool(decoder.getstate()[0])
+        total -= _CUT * len(decoder.getstate()[0])
         yield Guess(encoding, "", total / len(data) + math.log(256), broken)
 
 

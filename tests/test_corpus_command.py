@@ -45,7 +45,7 @@ def test_info_tells_a_person_what_is_in_a_text() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert f"{len(text):,} characters" in done.stdout
     assert f"{len(set(text)):,} characters" in done.stdout
-    for part in "commonest", "rarest", "look-alikes", "U+2018", "none found":
+    for part in "commonest", "rarest", "look-alikes", "U+2018", "by heart":
         assert part in done.stdout
 
 
@@ -53,7 +53,7 @@ def test_info_names_look_alikes_and_problems(tmp_path: Path) -> None:
     text = tmp_path / "mixed.txt"
     text.write_bytes('\ufeff“curly” and "straight"\r\nit\'s it’s \ufffd\r\n'.encode())
     done = info(text)
-    for part in "U+0022", "U+201C", "U+0027", "U+2019", "byte-order mark", "carriage", "U+FFFD":
+    for part in "U+0022", "U+201C", "U+0027", "U+2019", "byte-order mark", "CR LF", "U+FFFD":
         assert part in done.stdout
 
 

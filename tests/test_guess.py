@@ -1,13 +1,14 @@
 """Guesses at an encoding: texts of many languages, broken UTF-8, and what is no text."""
 
 import random
+import subprocess
 import zlib
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn.guess import LEAST_GAIN, guesses
+from charrnn.guess import LEAST_GAIN, for_iconv, guesses
 from charrnn.reading import Decoder, Reading, canonical
 
 TEXTS = {
@@ -50,8 +51,8 @@ ENCODINGS = {
     "gb18030": "Chinese",
     "big5": "traditional_Chinese",
     "shift_jis": "Japanese",
-    "euc_jp": "Japanese",
-    "euc_kr": "Korean",
+    "euc-jp": "Japanese",
+    "euc-kr": "Korean",
     **{name: " ".join(each.replace(" ", "_") for each in TEXTS) for name in ("utf-16-le",)},
 }
 KNOWN = [
@@ -151,3 +152,10 @@ def test_a_long_line_is_cut_around_what_is_odd_in_it() -> None:
     assert "déjà vu" in line
     assert len(line) <= 72
     assert line.startswith("…") and line.endswith("…")
+
+
+@pytest.mark.parametrize("encoding", [*ENCODINGS, *WIDE, "latin-1"])
+def test_iconv_knows_the_name(encoding: str) -> None:
+    command = ["iconv", "-f", "UTF-8", "-t", for_iconv(encoding)]
+    done = subprocess.run(command, input=b"plain\n", capture_output=True)
+    assert done.stdout.decode(encoding) == "plain\n"

@@ -1,5 +1,6 @@
 """charrnn corpus: texts to train on, looked at before anything is trained."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -85,11 +86,26 @@ def info(
       charrnn corpus info hamlet.txt --no-measure --json
     """
     from charrnn import survey
+    from charrnn.problems import problems
+    from charrnn.texts import read_text
 
-    found = survey.survey(file)
+    read = read_text(file)
+    found = survey.survey([read.characters])
+    wrong = problems(found, shlex.quote(str(file)))
     if not json:
-        console.show_facts(survey.facts(found))
-    result = survey.to_json(found)
+        size = f"{read.bytes:,} bytes, {found.characters:,} characters"
+        size += ", and a byte-order mark, left out" * read.byte_order_mark
+        told = [("text", str(file)), ("size", size), *survey.facts(found)]
+        for problem in wrong:
+            told += [("problem", problem.what), ("way out", problem.way_out)]
+        console.show_facts(told + ([] if wrong else [("problems", "none found")]))
+    result = {
+        "path": str(file),
+        "bytes": read.bytes,
+        "sha256": read.sha256,
+        **survey.to_json(found),
+        "problems": [problem._asdict() for problem in wrong],
+    }
     if measure:
         epoch = survey.epoch_seconds(file)
         result |= {"epoch_seconds": epoch}
