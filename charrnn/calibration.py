@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from charrnn.corpus import Corpus
 from charrnn.evaluation import STRETCHES, WARM, score
+from charrnn.schedule import EVALUATION_CHARACTERS
 from charrnn.settings import ModelSettings, TrainingSettings
-from charrnn.step import take_step
+from charrnn.step import batches_of, take_step
+from charrnn.stored import part_of
 from charrnn.training_state import fresh_state
 from charrnn.workers import Workers, prepare
 
@@ -21,7 +23,7 @@ class Timing:
 
     step_seconds: float
     evaluation_seconds: float
-    """of the whole held-out text, the checkpoint after it included"""
+    """of the held-out text, as far as it is scored, the checkpoint after it included"""
 
 
 def measure(corpus: Corpus, model: ModelSettings, training: TrainingSettings) -> Timing:
@@ -35,19 +37,20 @@ def _measure(
     corpus: Corpus, model: ModelSettings, training: TrainingSettings, workers: Workers
 ) -> Timing:
     state = fresh_state(model, training, len(corpus.vocabulary))
+    batches = batches_of(corpus.ids["train"], training)
     for _ in range(3):  # first steps allocate and compile
-        take_step(state, corpus.ids["train"], training, 0.0, workers)
+        take_step(state, batches, training, 0.0, workers)
     began, steps = time.monotonic(), 0
     while steps < 3 or time.monotonic() - began < SECONDS:
-        take_step(state, corpus.ids["train"], training, 0.0, workers)
+        take_step(state, batches, training, 0.0, workers)
         steps += 1
     step_seconds = (time.monotonic() - began) / steps
     held_out = corpus.ids["val"]
     if not len(held_out):
         return Timing(step_seconds, 0.0)
-    part = held_out[: STRETCHES * WARM]  # of the real one, each stretch warmed the same
+    part = part_of(held_out, 0, STRETCHES * WARM)  # each stretch warmed as in the real one
     began = time.monotonic()
     score(state.model, part, start=corpus.vocabulary.start, byte_count=1, workers=workers)
-    warm, rest = STRETCHES * WARM, len(held_out)
+    warm, rest = STRETCHES * WARM, min(len(held_out), EVALUATION_CHARACTERS)
     evaluation_seconds = (time.monotonic() - began) * (rest + warm) / (len(part) + warm)
     return Timing(step_seconds, evaluation_seconds + 0.1)

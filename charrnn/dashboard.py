@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from charrnn import console
+from charrnn.batches import windows_per_epoch
 from charrnn.checkpoints import read_record
-from charrnn.corpus import windows_per_epoch
 from charrnn.errors import CheckpointError
 from charrnn.events import (
     Evaluated,

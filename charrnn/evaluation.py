@@ -12,19 +12,19 @@ beginning with the last character of the one before, and the last may be shorter
 every character is scored once and each place in a window counts alike.
 """
 
-import math
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from charrnn.corpus import Ids
+from charrnn.guesses import Guesses, Unknown, guesses
 from charrnn.model import CharacterModel, ModelState
-from charrnn.tokenizer import CODE_POINTS
+from charrnn.scores import Observed, Score, Tally
+from charrnn.strips import Strips, Text, blocks
 from charrnn.workers import Workers
 
 STRETCHES = 32
@@ -33,140 +33,77 @@ WARM = 512  # characters
 _LOGITS_AT_ONCE = 2**21
 _STEPS_AT_ONCE = 128  # more would only take memory
 _COLD_AT_ONCE = 2**14  # characters, of windows side by side
-_FIRST_GUESSES = 5
 
-Found = TypeVar("Found")
-
-
-@dataclass(frozen=True)
-class Score:
-    """What scoring a text found."""
-
-    nats: float
-    """summed over the characters"""
-    characters: int
-    bytes: int
-    """of the text in UTF-8"""
-    correct: int
-    """characters that were the model's first guess"""
-    unknown: int = 0
-    """characters the vocabulary lacks"""
-    correct_top5: int = 0
-    """characters among the model's first five guesses"""
-
-    @property
-    def nats_per_char(self) -> float:
-        """The cross-entropy, in nats per character."""
-        return self.nats / self.characters
-
-    @property
-    def bits_per_char(self) -> float:
-        """The same in bits."""
-        return self.nats_per_char / math.log(2)
-
-    @property
-    def bits_per_byte(self) -> float:
-        """Bits per UTF-8 byte, comparable between vocabularies."""
-        return self.nats / math.log(2) / self.bytes
-
-    @property
-    def perplexity(self) -> float:
-        """Between how many equally likely characters the model hesitates."""
-        return math.exp(min(self.nats_per_char, 700.0))
-
-    @property
-    def accuracy(self) -> float:
-        """The share of characters that were the model's first guess."""
-        return self.correct / self.characters
-
-    @property
-    def accuracy_top5(self) -> float:
-        """The share of characters that were among the model's first five guesses."""
-        return self.correct_top5 / self.characters
-
-    def to_json(self) -> dict[str, float]:
-        """The score by the names that every `--json` uses."""
-        return {
-            "characters": self.characters,
-            "nats_per_char": self.nats_per_char,
-            "bits_per_char": self.bits_per_char,
-            "bits_per_byte": self.bits_per_byte,
-            "perplexity": self.perplexity,
-            "accuracy": self.accuracy,
-            "accuracy_top5": self.accuracy_top5,
-        }
+Result = TypeVar("Result")
 
 
 def score(
     model: CharacterModel,
-    ids: Ids,
+    ids: Text,
     *,
     start: int,
-    byte_count: int,
+    byte_count: int | None = None,
+    byte_lengths: NDArray[Any] | None = None,
     escape: float = 0.0,
+    rare: int | None = None,
     exact: bool = False,
     window: int | None = None,
+    most: int | None = None,
     chunk: int | None = None,
+    precision: str = "fp32",
     losses: NDArray[np.float32] | None = None,
+    observe: Callable[[Observed], object] | None = None,
     scored: Callable[[int], object] = lambda _: None,
     workers: Workers | None = None,
 ) -> Score:
     """Score a text of N characters, ids (N,); an id of V is a character not known.
 
-    `start` is the id before the first character, `byte_count` the text's UTF-8 bytes.
+    `start` is the id before the first character. The UTF-8 bytes are `byte_count`, the
+    whole text's, or the sum of `byte_lengths` (V,), or (V+1,) with an unknown character's.
     `exact` reads the text as one stream, `window` in windows of so many characters, each
-    entered cold; `chunk` is how many steps are taken at once.
-    `losses` (N,), if given, is filled with each character's loss in nats. `scored` is
-    told after each chunk how many characters it was; what it raises ends the scoring.
+    entered cold; `most` scores about so many characters, here and there all over the text.
+    `chunk` is how many steps are taken at once, `precision` that of the matrix products.
+    `losses`, if given, is filled with each character's loss in nats, as far as it reaches
+    into the text. `observe` is shown all characters, some at a time. `scored` is told
+    after each chunk how many characters it was; what it raises ends the scoring.
     Workers, if given, share the stretches.
 
     An unknown character costs what it takes to say that it is one (probability `escape`)
     and which (one of all the others in Unicode); where a text has any, the known ones pay
-    for not being one: together they remain a probability distribution.
+    for not being one: together they remain a probability distribution. A model trained to
+    expect unknown characters says itself how likely one is: it is the id `rare`, V-1, and
+    there is no `escape`.
     """
-    vocabulary_size = model.vocabulary_size
-    count = len(ids)
-    unknown = int(np.count_nonzero(ids >= vocabulary_size))
-    length = window or max(1, -(-count // _stretches(count, exact)))
-    cuts = np.arange(0, count, length)
+    unknown = Unknown.of(model.vocabulary_size, escape, rare)
+    if unknown.escape and not any((block >= unknown.first).any() for block in blocks(ids)):
+        unknown = unknown._replace(escape=0.0)
+    cuts, length = _cuts(len(ids), exact, window, most)
     # Stretches are read all at once; windows, of which there may be any number, by the group.
     streams = max(1, _COLD_AT_ONCE // min(length, _STEPS_AT_ONCE)) if window else len(cuts)
     groups = [cuts[first : first + streams] for first in range(0, len(cuts), streams)]
-    streams = min(streams, len(cuts))
-    chunk = chunk or max(1, min(_STEPS_AT_ONCE, _LOGITS_AT_ONCE // (streams * vocabulary_size)))
+    numbers = min(streams, len(cuts)) * model.vocabulary_size
+    chunk = chunk or max(1, min(_STEPS_AT_ONCE, _LOGITS_AT_ONCE // numbers))
     device = model.get_parameter("output.bias").device
-    shifted = np.concatenate([[start], ids[:-1]])  # what is read before each character
-    parts: list[slice] = []
+    strips = Strips(ids, start)
     states: dict[int, ModelState] = {}
 
-    def read(places: NDArray[np.int64], part: slice) -> Tensor:
-        """The logits after reading what stands before each place, (T, B)."""
-        inputs = _tensor(shifted[places[:, part]], device)
+    def read(inputs: NDArray[np.int64], part: slice) -> Tensor:
+        """The logits after each character of some streams, (T, B, V)."""
+        of_part = torch.from_numpy(inputs[:, part]).to(device)
         logits: Tensor
-        logits, states[part.start] = model(inputs, states[part.start])
-        return logits
+        logits, states[part.start] = model(of_part, states[part.start], precision=precision)
+        return logits.float()
 
     def warm(part: slice) -> None:
-        """Enter each stretch but the first with what stands before it read."""
         with torch.inference_mode():
-            for first in range(-WARM, 0, chunk):
-                steps = np.arange(first, min(first + chunk, 0))
-                read(np.maximum(steps[:, None] + begins, 0), part)
-            if part.start == 0:
-                for layer in states[0]:
-                    for state in layer:
-                        state[0] = 0.0
+            read(strip, part)
 
-    def find(part: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Each character's loss, if it was the first guess, if among five; all (T, B)."""
+    def find(part: slice) -> Guesses:
         with torch.inference_mode():
-            logits, target = read(places, part), _tensor(ids[places[:, part]], device)
-            loss = _losses(logits, target, vocabulary_size, escape if unknown else 0.0)
-            right = logits.argmax(-1) == target
-            near = right | _among_first(logits, target, vocabulary_size)
-            return loss.cpu().numpy(), right.cpu().numpy(), near.cpu().numpy()
+            targets = torch.from_numpy(strip[1:, part]).to(device)
+            return guesses(read(strip[:-1], part), targets, unknown)
 
-    nats, correct, correct_top5 = 0.0, 0, 0
+    tally = Tally(unknown.first, byte_lengths)
     was_training = model.training
     model.eval()
     try:
@@ -176,24 +113,32 @@ def score(
                 parts, share = workers.parts(len(begins)), workers.map
             states = {part.start: model.start(part.stop - part.start) for part in parts}
             if len(begins) > 1 and not window:
-                share(warm, parts)
+                for first in range(-WARM, 0, chunk):
+                    strip = strips.read(begins + first - 1, min(chunk, -first))
+                    share(warm, parts)
+                with torch.inference_mode():  # nothing stands before the first stretch
+                    for state in itertools.chain.from_iterable(states[0]):
+                        state[0] = 0.0
             for first in range(0, length, chunk):
                 steps = np.arange(first, min(first + chunk, length))
+                strip = strips.read(begins + first - 1, len(steps) + 1)
+                found = zip(*share(find, parts), strict=True)
                 places = steps[:, None] + begins  # (T, B)
-                inside = places < count
-                places = np.minimum(places, count - 1)
-                loss, right, near = (
-                    np.concatenate(found, 1) for found in zip(*share(find, parts), strict=True)
-                )
+                inside = places < len(ids)
+                flat = (np.concatenate(each, 1)[inside] for each in found)
+                observed = Observed(places[inside], strip[1:][inside], *flat)
+                tally.add(observed)
                 if losses is not None:
-                    losses[places[inside]] = loss[inside]
-                nats += float(loss[inside].sum(dtype=np.float64))
-                correct += int((right & inside).sum())
-                correct_top5 += int((near & inside).sum())
-                scored(int(inside.sum()))
+                    kept = observed.places < len(losses)
+                    losses[observed.places[kept]] = observed.losses[kept]
+                if observe is not None:
+                    observe(observed)
+                scored(len(observed.places))
     finally:
         model.train(was_training)
-    return Score(nats, count, byte_count, correct, unknown, correct_top5)
+    if byte_count is not None:
+        byte_count = round(byte_count * tally.characters / len(ids))
+    return tally.score(byte_count)
 
 
 def protocol(count: int, *, exact: bool = False, window: int | None = None) -> str:
@@ -209,7 +154,7 @@ def escape_probability(vocabulary_size: int, training_characters: int) -> float:
     return vocabulary_size / (training_characters + vocabulary_size)
 
 
-def _alone(function: Callable[[slice], Found], parts: list[slice]) -> list[Found]:
+def _alone(function: Callable[[slice], Result], parts: list[slice]) -> list[Result]:
     return [function(part) for part in parts]
 
 
@@ -217,24 +162,15 @@ def _stretches(count: int, exact: bool) -> int:
     return 1 if exact else max(1, min(STRETCHES, count // WARM))
 
 
-def _losses(logits: Tensor, target: Tensor, vocabulary_size: int, escape: float) -> Tensor:
-    """Each character's loss in nats, (T, B), of logits (T, B, V) and targets (T, B)."""
-    log_probabilities = torch.log_softmax(logits.float(), -1)
-    known = target.clamp(max=vocabulary_size - 1)
-    losses = -log_probabilities.gather(-1, known[..., None])[..., 0]
-    if escape:
-        which = math.log(max(1, CODE_POINTS - vocabulary_size))
-        losses = losses - math.log1p(-escape)
-        losses = losses.where(target < vocabulary_size, which - math.log(escape))
-    return losses
-
-
-def _among_first(logits: Tensor, target: Tensor, vocabulary_size: int) -> Tensor:
-    """Whether at most five characters, each target among them, are as likely as it: (T, B)."""
-    own = logits.gather(-1, target.clamp(max=vocabulary_size - 1)[..., None])
-    # Many that are equally likely are not all among the first.
-    return ((logits >= own).sum(-1) <= _FIRST_GUESSES) & (target < vocabulary_size)
-
-
-def _tensor(values: Ids, device: torch.device) -> Tensor:
-    return torch.from_numpy(values.astype(np.int64)).to(device)
+def _cuts(
+    count: int, exact: bool, window: int | None, most: int | None
+) -> tuple[NDArray[np.int64], int]:
+    """Where the streams begin that are scored of a text of N characters, and their length."""
+    length = window or max(1, -(-count // _stretches(count, exact)))
+    cuts = np.arange(0, count, length)
+    if most is not None and window:
+        wanted = min(len(cuts), -(-most // length))
+        cuts = cuts[np.arange(wanted) * len(cuts) // wanted]
+    elif most is not None:
+        length = min(length, -(-most // len(cuts)))
+    return cuts, length

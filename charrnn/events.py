@@ -6,7 +6,7 @@ from pathlib import Path
 
 from charrnn.checkpoints import ModelRecord
 from charrnn.errors import DiskFullError
-from charrnn.evaluation import Score
+from charrnn.scores import Score
 
 
 @dataclass(frozen=True)

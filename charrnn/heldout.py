@@ -2,21 +2,47 @@
 
 import os
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from charrnn.census import Census, take
 from charrnn.checkpoints import ModelRecord
-from charrnn.corpus import corpus_digest
+from charrnn.corpus import SPLITS, corpus_digest, encode
+from charrnn.documents import find
 from charrnn.errors import TextError, UsageError
-from charrnn.files import sha256
+from charrnn.reading import Reading
 from charrnn.run_record import RUN_FILE, read_run
-from charrnn.texts import Text, read_text
+from charrnn.stored import Ids, part_of
+from charrnn.texts import Told, joined
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A text that a model is scored on."""
+
+    ids: Ids
+    """(N,) by the model's vocabulary"""
+    sha256: str
+    """of the text's UTF-8; of a text read as bytes, of these"""
+    bytes: int
+    """of the same"""
+    pieces: Callable[[], Iterator[str]]
+    """the text itself, read again, piece by piece"""
+    remark: str = ""
+    """what its user should know"""
 
 
 def split_text(
-    checkpoint: Path, record: ModelRecord, split: str, corpus: Sequence[Path] | None
-) -> tuple[str, str]:
-    """A split of a checkpoint's own corpus, and a remark where one is due.
+    checkpoint: Path,
+    record: ModelRecord,
+    split: str,
+    corpus: Sequence[Path] | None,
+    *,
+    told: Told = lambda _: None,
+) -> HeldOut:
+    """A split of a checkpoint's own corpus.
 
     `corpus` says where its files are; left out, the run.json beside the checkpoint does.
     Raises TextError where the text is gone or has changed, UsageError where nothing was
@@ -29,15 +55,77 @@ def split_text(
             f"{checkpoint.absolute().parent.name}: nothing was held out for --split {split}",
             "--text FILE scores any text",
         )
-    paths = list(corpus) if corpus else recorded_paths(checkpoint, record, split, _ANOTHER)
-    texts = [_read(path) for path in paths]
-    found = "".join(text.characters for text in texts)[start:end]
-    if sha256(found.encode()) != part["sha256"]:
-        known = [part["file"]] if part["file"] is not None else record.corpus["files"]
-        known = {file["sha256"] for file in known}
-        raise changed([str(text.path) for text in texts if text.sha256 not in known], _ANOTHER)
-    same = part["file"] is not None or corpus_digest(texts) == record.corpus["sha256"]
-    return found, "" if same else "the corpus has changed since; this part of it has not"
+    names = list(corpus) if corpus else recorded_paths(checkpoint, record, split, _ANOTHER)
+    separator = "" if part["file"] else str(record.corpus.get("separator", ""))
+    own = [part["file"]] if part["file"] is not None else record.corpus["files"]
+    known = {file["sha256"] for file in own}
+    census = _census(names, record, separator, told)
+    if census.characters < end:
+        raise _not_same(census, known)
+    cuts = [0, end] if part["file"] is not None else _cuts(record)
+    cuts += [census.characters] if census.characters != cuts[-1] else []
+    found = encode(census, record.vocabulary, separator, cuts)
+    scored = found.parts[0 if part["file"] is not None else SPLITS.index(split)]
+    if scored.sha256 != part["sha256"]:
+        raise _not_same(census, known)
+    same = part["file"] is not None or corpus_digest(found.texts) == record.corpus["sha256"]
+    return HeldOut(
+        part_of(found.ids, start, end),
+        scored.sha256,
+        scored.bytes,
+        partial(_between, census, record.vocabulary.reading, separator, start, end),
+        "" if same else "the corpus has changed since; this part of it has not",
+    )
+
+
+def _cuts(record: ModelRecord) -> list[int]:
+    """Where training cut its text into train, val and test; a split may have its own file."""
+    splits, whole = record.corpus["splits"], int(record.corpus["characters"])
+    ends = [int(splits["train"]["end"])]
+    ends.append(ends[0] if splits["val"]["file"] is not None else int(splits["val"]["end"]))
+    return [0, *(min(end, whole) for end in ends), whole]
+
+
+def own_text(names: Sequence[Path], record: ModelRecord, *, told: Told = lambda _: None) -> HeldOut:
+    """A text of its user's own, read as the model's was; raises TextError."""
+    census = _census(names, record, "", told)
+    found = encode(census, record.vocabulary, "", [0, census.characters])
+    known = {file["sha256"] for file in record.corpus["files"]}
+    trained_on = [str(text.path) for text in found.texts if text.sha256 in known]
+    return HeldOut(
+        found.ids,
+        found.parts[0].sha256,
+        found.parts[0].bytes,
+        partial(_between, census, record.vocabulary.reading, "", 0, census.characters),
+        f"{', '.join(trained_on)} is the text this model was trained on" if trained_on else "",
+    )
+
+
+def _census(names: Sequence[Path], record: ModelRecord, separator: str, told: Told) -> Census:
+    reading = record.vocabulary.reading
+    try:
+        return take(find(names, reading).paths, reading, separator, told=told)
+    except TextError as error:
+        if all(name.exists() for name in names):
+            raise
+        raise TextError(error.message, f"if it has moved: --corpus FILE{_ANOTHER}") from None
+
+
+def _between(
+    census: Census, reading: Reading, separator: str, start: int, end: int
+) -> Iterator[str]:
+    """A text's characters from `start` to before `end`."""
+    place = 0
+    for piece in joined([text.path for text in census.texts], reading, separator):
+        if place >= end:
+            return
+        yield piece[max(0, start - place) : max(0, end - place)]
+        place += len(piece)
+
+
+def _not_same(census: Census, known: set[str]) -> TextError:
+    others = [str(text.path) for text in census.texts if text.sha256 not in known]
+    return changed(others[:5], _ANOTHER)
 
 
 _ANOTHER = "; or score another: --text FILE"
@@ -64,10 +152,10 @@ def recorded_paths(
 
 
 def _recorded(name: object, checkpoint: Path, instead: str) -> Path:
-    """A path of run.json, which may be a stranger's: nothing but a file is opened."""
+    """A path of run.json, which may be a stranger's: no pipe and no device is opened."""
     try:
         path = Path(os.fsdecode(os.fsencode(str(name))))
-        if "\0" in str(name) or (path.exists() and not path.is_file()):
+        if "\0" in str(name) or (path.exists() and not (path.is_file() or path.is_dir())):
             raise ValueError
     except ValueError:
         raise TextError(
@@ -75,15 +163,6 @@ def _recorded(name: object, checkpoint: Path, instead: str) -> Path:
             f"say where its text is: --corpus FILE{instead}",
         ) from None
     return path
-
-
-def _read(path: Path) -> Text:
-    try:
-        return read_text(path)
-    except TextError as error:
-        if path.exists():
-            raise
-        raise TextError(error.message, f"if it has moved: --corpus FILE{_ANOTHER}") from None
 
 
 def changed(files: Sequence[str], instead: str = "") -> TextError:

@@ -85,10 +85,10 @@ _LICENCE = re.compile("project gutenberg", re.IGNORECASE)
 def repeats(found: Survey, file: str) -> Problems:
     """Passages that stand there again."""
     repeated = found.layout.repeated
-    if repeated is not None and repeated > 0.05:
+    if repeated is not None and repeated > 0.1:
         yield Problem(
-            f"{repeated:.0%} of its longer lines stand in it before, word for word: what is held "
-            "out may stand in what is learned, and scores would flatter",
+            f"{repeated:.0%} of its longer lines stand in it before, word for word: scores flatter "
+            "where what is held out stands in what is learned",
             f"awk 'length < 40 || !seen[$0]++' {file} > without-repeats.txt",
         )
 

@@ -7,12 +7,10 @@ times), so that a text that nobody has touched is not read again.
 
 import contextlib
 import hashlib
-import json
 import mmap
 import os
 import re
 import stat
-import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -22,10 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.cache import cache_directory
+from charrnn.cache import Facts, are_settled, facts_of, recall, remember
 from charrnn.checkpoints import ModelRecord
-from charrnn.errors import CharrnnError, TextError, UsageError
-from charrnn.files import make_directory, open_regular, sha256, write_file
+from charrnn.errors import TextError, UsageError
+from charrnn.files import open_regular, sha256
 from charrnn.heldout import changed, recorded_paths
 
 Bytes = NDArray[np.uint8]
@@ -36,7 +34,6 @@ _MOST_MAPPED = 64  # each holds a file open
 _CHUNK = 2**22  # bytes
 _FEW = 16  # windows
 _DIGITS = re.compile("[0-9a-f]{64}")
-_SETTLED = 2 * 10**9  # ns after which another change cannot bear the same time
 
 
 class Place(NamedTuple):
@@ -58,7 +55,7 @@ class Original:
         self.sha256 = ""
         """of the bytes, once they are proven"""
         least = max(_MAPPED, sum(map(_size, paths)) // _MOST_MAPPED)
-        self.facts: list[list[int]] = []
+        self.facts: Facts = []
         """by file, what the system says of it"""
         self._files = [0]  # where each begins, and the end of the last
         self._raw: list[tuple[bytes | mmap.mmap, int]] = []  # and where the text in it begins
@@ -221,33 +218,18 @@ def _open(path: Path, least: int) -> tuple[bytes | mmap.mmap, list[int]]:
             f"{path}: {(error.strerror or str(error)).lower()}",
             "say where the text is that it was trained on: --corpus FILE",
         ) from None
-    facts = [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
-    return data, facts
+    return data, facts_of(found)
 
 
-def _recall(known: str, facts: list[list[int]]) -> int | None:
+def _recall(known: str, facts: Facts) -> int | None:
     """The bytes of a training part that was proven in these very files."""
-    cache = cache_directory()
-    if cache is None or not _DIGITS.fullmatch(known):  # a checkpoint may be a stranger's
+    if not _DIGITS.fullmatch(known):  # a checkpoint may be a stranger's
         return None
-    # What stands in the cache may be anything.
-    with (
-        contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError),
-        open_regular(cache / f"{known}.json") as stream,
-    ):
-        seen: dict[str, Any] = json.loads(stream.read(_CHUNK))
-        if seen["files"] == facts and 0 < seen["bytes"] <= sum(each[2] for each in facts):
-            return int(seen["bytes"])
-    return None
+    size = (recall(known, facts) or {}).get("bytes")
+    return size if isinstance(size, int) and 0 < size <= sum(each[2] for each in facts) else None
 
 
-def _remember(known: str, facts: list[list[int]], size: int) -> None:
+def _remember(known: str, facts: Facts, size: int) -> None:
     """Spare the next process the proof, where it would take time."""
-    cache = cache_directory()
-    if cache is None or size < _MAPPED or not all(each[2] for each in facts):
-        return
-    if time.time_ns() - max(max(each[3:]) for each in facts) < _SETTLED:
-        return
-    with contextlib.suppress(CharrnnError):
-        make_directory(cache)
-        write_file(cache / f"{known}.json", json.dumps({"files": facts, "bytes": size}).encode())
+    if size >= _MAPPED and all(each[2] for each in facts) and are_settled(facts):
+        remember(known, facts, {"bytes": size})

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from charrnn import machine
-from charrnn.corpus import Corpus, windows_per_epoch
+from charrnn.batches import windows_per_epoch
+from charrnn.corpus import Corpus
 from charrnn.schedule import Budget
 from charrnn.settings import GATES, ModelSettings, TrainingSettings, to_json
 

@@ -29,6 +29,7 @@ _MARKS = {
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
 }
 _MARK = "\ufeff"
+_STRICT = ("utf-8", "utf-16", "utf-32", "latin-1", BYTES)  # never give half a surrogate pair
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Decoder:
         waiting = self._decoder.getstate()[0]
         try:
             text = self._decoder.decode(data, final)
-            if not text.isascii():
+            if not (text.isascii() or self._reading.encoding.startswith(_STRICT)):
                 _check_characters(text)
         except UnicodeDecodeError as error:
             error.start += self._read - len(waiting)

@@ -10,10 +10,12 @@ from typing import Any
 
 from charrnn.errors import RunError, UsageError
 from charrnn.files import open_regular, sha256, write_file
+from charrnn.reading import Reading
 from charrnn.schedule import Schedule
 from charrnn.settings import ModelSettings, TrainingSettings, from_json, to_json
+from charrnn.tokenizer import PLAIN, Vocabulary
 
-RUN_FORMAT = 3
+RUN_FORMAT = 4
 """The version of run.json this program writes; it reads this one and all before it."""
 
 _NEW_IN_2 = {"carry": True, "optimizer": "adamw", "weight_drop": 0.0}
@@ -21,6 +23,9 @@ _NEW_IN_2 = {"carry": True, "optimizer": "adamw", "weight_drop": 0.0}
 
 _NEW_IN_3 = {"on_divergence": "stop"}
 """And those that format 2 does not name."""
+
+_NEW_IN_4 = {"evaluation_characters": 10**12}
+"""And what format 3 does not name of the schedule: all held-out characters were scored."""
 
 RUN_FILE = "run.json"
 
@@ -43,13 +48,21 @@ class RunRecord:
     corpus: dict[str, Any]
     """see Corpus.record"""
     paths: list[str]
-    """the corpus's files, absolute"""
+    """the corpus's files, folders and patterns, absolute"""
     held_out_paths: dict[str, str]
     """the files of --val-file and --test-file, absolute, by split"""
     val_fraction: float
     test_fraction: float
     budget: dict[str, float]
     """the one of epochs, steps and minutes that was given or chosen"""
+    reading: Reading = PLAIN
+    """how the files' bytes become characters"""
+    separator: str = ""
+    """what stands between two files"""
+    least: int = 1
+    """how often a character must come to have an id of its own"""
+    initial: dict[str, Any] | None = None
+    """the checkpoint that it began with: its `path`, absolute, `digest` and `vocabulary`"""
     changes: list[dict[str, Any]] = field(default_factory=list)
     """what it was gone on with otherwise than before, each with the step: see `changed`"""
 
@@ -60,7 +73,7 @@ def write_record(run: Path, record: RunRecord) -> None:
     Raises DiskFullError or RunError.
     """
     values = {field.name: getattr(record, field.name) for field in fields(record)}
-    for name in "model", "training", "schedule":
+    for name in "model", "training", "schedule", "reading":
         values[name] = to_json(values[name])
     # ASCII, because a path may hold bytes that are no UTF-8.
     text = json.dumps({"format": RUN_FORMAT, "digest": _ZEROS} | values, indent=2) + "\n"
@@ -92,6 +105,9 @@ def read_run(run: Path) -> RunRecord | None:
             data["training"] = _NEW_IN_3 | data["training"]
             between = data["schedule"]["checkpoint_steps"]
             data["schedule"] = {"evaluation_steps": between} | data["schedule"]
+        if version < 4:
+            data["schedule"] = _NEW_IN_4 | data["schedule"]
+        data["reading"] = from_json(Reading, data.get("reading", to_json(PLAIN)))
         data["model"] = from_json(ModelSettings, data["model"])
         data["training"] = from_json(TrainingSettings, data["training"])
         data["schedule"] = from_json(Schedule, data["schedule"])
@@ -101,6 +117,12 @@ def read_run(run: Path) -> RunRecord | None:
             raise TypeError("paths that are none")
         if not isinstance(data.get("changes", []), list):
             raise TypeError("changes that are none")
+        if not isinstance(data.get("separator", ""), str):
+            raise TypeError("a separator that is none")
+        whole = data.get("least", 1)
+        if isinstance(whole, bool) or not isinstance(whole, int):
+            raise TypeError("a count that is none")
+        _check_initial(data.get("initial"))
         return RunRecord(**data)
     except FileNotFoundError:
         return None
@@ -111,6 +133,17 @@ def read_run(run: Path) -> RunRecord | None:
         raise RunError(
             f"{path}: not readable as a run's record ({error})", "start it afresh with --overwrite"
         ) from None
+
+
+def _check_initial(initial: object) -> None:
+    """Raise TypeError or UsageError for what names no checkpoint."""
+    if initial is None:
+        return
+    if not isinstance(initial, dict) or set(initial) != {"path", "digest", "vocabulary"}:
+        raise TypeError("initial weights that are none")
+    if not isinstance(initial["path"], str) or not isinstance(initial["digest"], str):
+        raise TypeError("initial weights that are none")
+    Vocabulary.from_json(initial["vocabulary"])
 
 
 def _command_of_1(command: str, model: str) -> str:
@@ -157,6 +190,13 @@ def check_same(
         **to_json(record.model),
         **to_json(record.training),
         "evaluation_steps": record.schedule.evaluation_steps,
+        "encoding": record.reading.encoding,
+        "newlines": record.reading.newlines,
+        "normalize": record.reading.normalization,
+        "lowercase": record.reading.lowercase,
+        "document_separator": record.separator,
+        "min_count": record.least,
+        "init_from": Path(record.initial["path"]) if record.initial else None,
         "val_file": None,
         "test_file": None,
         **{f"{split}_file": Path(path) for split, path in record.held_out_paths.items()},

@@ -38,7 +38,10 @@ def check_name(name: str) -> None:
 
 def default_name(corpus: Path, model: str) -> str:
     """The name a run gets by itself: the corpus's stem and the model."""
-    stem = re.sub(r"[^\w.-]+", "-", corpus.stem).strip(".-") or "corpus"
+    name = "stdin" if str(corpus) == "-" else corpus.stem
+    if corpus.suffix in (".gz", ".xz", ".zst", ".bz2"):
+        name = Path(name).stem
+    stem = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "corpus"
     return f"{stem[:80]}-{model}"
 
 

@@ -12,6 +12,10 @@ EVALUATION_SPEEDUP = 3.0
 """About how many characters are scored in the time in which one is trained on."""
 
 
+EVALUATION_CHARACTERS = 2**21
+"""Of a longer held-out text no more are scored while training, here and there all over it."""
+
+
 @dataclass(frozen=True)
 class Budget:
     """What training may spend: exactly one of epochs, steps or minutes.
@@ -60,6 +64,8 @@ class Schedule:
     """between two checkpoints, scored or not"""
     report_steps: int
     """between two reports"""
+    evaluation_characters: int = EVALUATION_CHARACTERS
+    """that an evaluation scores at most"""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -120,7 +126,7 @@ def schedule(
     usual = max(20, steps / 2_000)
     if evaluation_steps is None:
         affordable = EVALUATION_SHARE * EVALUATION_SPEEDUP * steps * batch_characters
-        evaluations = affordable / max(1, held_out_characters)
+        evaluations = affordable / max(1, min(held_out_characters, EVALUATION_CHARACTERS))
         if checkpoint_steps is None:
             evaluation_steps = math.ceil(steps / max(1, int(min(evaluations, usual))))
         else:

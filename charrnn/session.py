@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 import torch
 
 from charrnn import __version__, calibration, machine, pruning, run_record, runs
-from charrnn.corpus import Corpus, corpus_digest, read_corpus, windows_per_epoch
+from charrnn.batches import windows_per_epoch
+from charrnn.corpus import Corpus, corpus_digest, read_corpus
 from charrnn.errors import CheckpointError, RunError
+from charrnn.inheritance import inherit, parent
 from charrnn.metrics import METRICS_FILE
 from charrnn.planning import Plan
 from charrnn.recovery import recover
@@ -19,6 +22,7 @@ from charrnn.run_record import RunRecord
 from charrnn.saver import check_room
 from charrnn.schedule import Schedule, schedule, schedule_in, steps_of
 from charrnn.settings import TrainingSettings
+from charrnn.tokenizer import Vocabulary
 from charrnn.training_state import TrainingState, checkpoint_sizes, fresh_state
 from charrnn.workers import prepare
 
@@ -32,6 +36,8 @@ class Session:
     settings: TrainingSettings
     schedule: Schedule
     state: TrainingState
+    afresh: Callable[[], TrainingState] | None = None
+    """makes the state before the first step once more"""
 
 
 def versions() -> dict[str, str]:
@@ -54,12 +60,14 @@ def begin(
     checkpoint_steps: int | None,
     evaluation_steps: int | None,
     fractions: tuple[float, float],
+    initial: dict[str, Any] | None = None,
 ) -> Session:
     """Settle a new run's schedule, make its first state and write its run.json.
 
     The steps are those between two checkpoints and between two evaluations, where they
-    are given; `fractions` are those of --val-frac and --test-frac. Raises DiskFullError
-    where there is no room for the run.
+    are given; `fractions` are those of --val-frac and --test-frac, `initial` is the
+    checkpoint that it begins with: see RunRecord. Raises DiskFullError where there is no
+    room for the run.
     """
     settings = plan.training
     prepare(settings.threads)
@@ -92,16 +100,32 @@ def begin(
         training=settings,
         schedule=settled,
         corpus=corpus.record(),
-        paths=[str(text.path.absolute()) for text in corpus.texts],
+        paths=[str(name.absolute()) for name in corpus.names],
         held_out_paths={split: str(t.path.absolute()) for split, t in corpus.held_out.items()},
         val_fraction=fractions[0],
         test_fraction=fractions[1],
         budget=plan.budget.to_json(),
+        reading=corpus.vocabulary.reading,
+        separator=corpus.separator,
+        least=corpus.least,
+        initial=initial,
     )
-    state = fresh_state(plan.model, settings, len(corpus.vocabulary))
+    afresh = partial(first_state, record, settings, corpus.vocabulary)
+    state = afresh()
     check_room(run, checkpoint_sizes(state), settings.keep)
     run_record.write_record(run, record)
-    return Session(run, corpus, settings, settled, state)
+    return Session(run, corpus, settings, settled, state, afresh)
+
+
+def first_state(
+    record: RunRecord, settings: TrainingSettings, vocabulary: Vocabulary
+) -> TrainingState:
+    """The state before a run's first step; raises RunError where what it begins with is gone."""
+    state = fresh_state(record.model, settings, len(vocabulary))
+    if record.initial is not None:
+        other = parent(Path(record.initial["path"]), record.initial["digest"])
+        inherit(state.model, vocabulary, other)
+    return state
 
 
 def go_on(
@@ -134,9 +158,10 @@ def go_on(
         skipped(CheckpointError(f"{log}: is shorter than it was; what it said is lost"))
     for path in found.damaged:
         pruning.set_damaged_aside(path)
-    state = found.state or fresh_state(record.model, settings, len(corpus.vocabulary))
+    afresh = partial(first_state, record, settings, corpus.vocabulary)
+    state = found.state or afresh()
     check_room(run, checkpoint_sizes(state), settings.keep)
-    return Session(run, corpus, settings, record.schedule, state)
+    return Session(run, corpus, settings, record.schedule, state, afresh)
 
 
 def relocated(record: RunRecord, paths: Sequence[Path]) -> RunRecord:
@@ -151,9 +176,14 @@ def relocated(record: RunRecord, paths: Sequence[Path]) -> RunRecord:
 
 def recorded_corpus(record: RunRecord) -> Corpus:
     """The corpus of a run, read again; raises RunError if it is not the same."""
+    base = Vocabulary.from_json(record.initial["vocabulary"]) if record.initial else None
     held_out = {split: Path(path) for split, path in record.held_out_paths.items()}
     corpus = read_corpus(
         [Path(path) for path in record.paths],
+        reading=record.reading,
+        separator=record.separator,
+        least=record.least,
+        base=base,
         val_fraction=record.val_fraction,
         test_fraction=record.test_fraction,
         val_file=held_out.get("val"),

@@ -5,19 +5,20 @@ import math
 import torch
 from torch import nn
 
-from charrnn.corpus import Ids, batch
+from charrnn.batches import Batches
 from charrnn.divergence import LOWERING
 from charrnn.errors import DivergenceError
 from charrnn.gradients import take_gradient
 from charrnn.seeds import derive
 from charrnn.settings import TrainingSettings
+from charrnn.stored import Ids
 from charrnn.training_state import TrainingState
 from charrnn.workers import Workers
 
 
 def take_step(
     state: TrainingState,
-    ids: Ids,
+    batches: Batches,
     settings: TrainingSettings,
     learning_rate: float,
     workers: Workers | None = None,
@@ -28,13 +29,7 @@ def take_step(
     DivergenceError, the weights unchanged, where either is no number, unless training is
     to continue all the same.
     """
-    read = batch(
-        ids,
-        seq_length=settings.seq_length,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        step=state.step,
-    )
+    read = batches.at(state.step)
     if read.first or not settings.carry:
         state.carried = state.model.start(settings.batch_size)
 
@@ -70,6 +65,11 @@ def take_step(
     state.carried = after
     state.step += 1
     return value, norm
+
+
+def batches_of(ids: Ids, settings: TrainingSettings) -> Batches:
+    """A training text as settings say that it is read; raises as `Batches`."""
+    return Batches(ids, settings.seq_length, settings.batch_size, settings.seed)
 
 
 def diverged(state: TrainingState, how: str, settings: TrainingSettings) -> DivergenceError:

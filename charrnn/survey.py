@@ -1,6 +1,7 @@
 """What is in a text, told from its characters as they come, however many there are."""
 
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,13 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.layout import Layout, LayoutSurvey, characters
+from charrnn.census import Counts
+from charrnn.layout import Layout, LayoutSurvey
 from charrnn.mojibake import Mojibake, mojibake
 from charrnn.passages import Passages
+from charrnn.reading import Reading
 from charrnn.scripts import kind, script, shares
 from charrnn.tokenizer import look_alikes, name
 
 _SHOWN = 12  # characters
+_KINDS = 6  # of characters, and scripts
 _MANY = 200  # characters, above which it is told how many are rare
 RARE = (2, 5, 10)
 """Values of --min-count of which it is told what they would leave."""
@@ -68,40 +72,19 @@ class Survey:
 
 def survey(pieces: Iterable[str]) -> Survey:
     """Examine a text that comes in pieces, in memory that does not grow with it."""
-    tally, layout, passages = _Tally(), LayoutSurvey(), Passages()
+    counts, layout, passages = Counts(), LayoutSurvey(), Passages()
     for piece in pieces:
-        tally.feed(piece)
+        counts.add(piece)
         layout.feed(piece)
         passages.feed(piece)
-    return Survey(tally.counts(), layout.end(), passages.text())
+    return Survey(_ordered(counts.table()), layout.end(), passages.text())
 
 
-class _Tally:
-    """How often each character stands in a text that comes in pieces."""
-
-    def __init__(self) -> None:
-        self._counts = np.zeros(0x110000, np.int64)
-        self._pairs = np.zeros(1 << 16, np.int64)
-
-    def feed(self, text: str) -> None:
-        points = characters(text)
-        if points.dtype == np.uint8:  # two at a time take half as long
-            if len(points) % 2:
-                self._counts[points[-1]] += 1
-            pairs = points[: len(points) // 2 * 2].view(np.uint16)
-            self._pairs += np.bincount(pairs, minlength=1 << 16)
-        else:
-            found = np.bincount(points)
-            self._counts[: len(found)] += found
-
-    def counts(self) -> list[tuple[str, int]]:
-        """Commonest first, equals by code point."""
-        pairs = self._pairs.reshape(256, 256)
-        counts: NDArray[np.int64] = self._counts.copy()
-        counts[:256] += pairs.sum(0) + pairs.sum(1)
-        present = np.flatnonzero(counts)
-        order = np.argsort(-counts[present], kind="stable")
-        return [(chr(point), int(counts[point])) for point in present[order]]
+def _ordered(table: NDArray[np.int64]) -> list[tuple[str, int]]:
+    """Characters and counts from the count of every code point."""
+    present = np.flatnonzero(table)
+    order = np.argsort(-table[present], kind="stable")
+    return [(chr(point), int(table[point])) for point in present[order]]
 
 
 def facts(found: Survey) -> list[tuple[str, str]]:
@@ -114,8 +97,8 @@ def facts(found: Survey) -> list[tuple[str, str]]:
     told = [
         ("lines", lines),
         ("paragraphs", f"{layout.paragraphs:,}, and {layout.blank:,} empty lines"),
-        ("scripts", ", ".join(f"{script} {_percent(share)}" for script, share in found.scripts)),
-        ("characters", ", ".join(f"{kind} {_percent(share)}" for kind, share in found.kinds)),
+        ("scripts", _shared(found.scripts)),
+        ("characters", _shared(found.kinds)),
         ("distinct", f"{len(found.counts):,} characters, {once:,} of them only once"),
     ]
     if len(found.counts) > _MANY:
@@ -125,6 +108,12 @@ def facts(found: Survey) -> list[tuple[str, str]]:
     for group in look_alikes("".join(character for character, _ in found.counts)):
         told.append(("look-alikes", "; ".join(name(character) for character in group)))
     return [(what, value) for what, value in told if value]
+
+
+def _shared(kinds: list[tuple[str, float]]) -> str:
+    rest = len(kinds) - _KINDS
+    told = [f"{kind} {_percent(share)}" for kind, share in kinds[:_KINDS]]
+    return ", ".join(told + [f"{rest} more"] * (rest > 0))
 
 
 def _left(found: Survey, least: int) -> str:
@@ -146,7 +135,9 @@ def _listed(counts: list[tuple[str, int]]) -> str:
 
 
 def _quoted(character: str) -> str:
-    return repr(character) if character.isprintable() else name(character)
+    """A character between quotes, one that would not be seen there by its name."""
+    seen = character.isprintable() and unicodedata.category(character)[0] != "M"
+    return repr(character) if seen else name(character)
 
 
 def to_json(found: Survey) -> dict[str, Any]:
@@ -171,17 +162,18 @@ def to_json(found: Survey) -> dict[str, Any]:
     }
 
 
-def epoch_seconds(path: Path) -> float | None:
+def epoch_seconds(names: Sequence[Path], reading: Reading) -> float | None:
     """How long an epoch of the default model takes on this machine, measured for a moment.
 
     None where the text is too short to train on.
     """
     from charrnn import calibration, machine, planning
-    from charrnn.corpus import read_corpus, windows_per_epoch
+    from charrnn.batches import windows_per_epoch
+    from charrnn.corpus import read_corpus
     from charrnn.errors import CharrnnError
 
     try:
-        corpus = read_corpus([path])
+        corpus = read_corpus(names, reading=reading)
         characters = len(corpus.ids["train"])
         device = machine.choose_device("auto")
         settled = {

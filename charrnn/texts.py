@@ -1,167 +1,179 @@
-"""Text files to text, or in words what a file is instead."""
+"""Text files to text, piece by piece, or in words what a file is instead."""
 
 import contextlib
-import difflib
 import io
-import shlex
-import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+from charrnn import diagnosis
+from charrnn.beside import Digest
+from charrnn.documents import BROKEN, open_document
 from charrnn.errors import TextError
-from charrnn.files import sha256
+from charrnn.reading import BYTES, Decoder, Reading
+
+CHUNK = 2**20
+"""Bytes that are read at once."""
+
+PLAIN = Reading()
+
+Told = Callable[[int], object]
+"""Is told, after each piece, how many bytes it was."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """One file's text, and what proves later that it is still the same."""
+    """What proves later that a file's text is still the same."""
 
     path: Path
-    characters: str
+    characters: int
     bytes: int
+    """of the file; of a compressed one, decompressed"""
     sha256: str
-    """of the file's bytes"""
-    byte_order_mark: bool
+    """of these bytes"""
+    byte_order_mark: bool = False
     """whether the file began with one; it is no part of the text"""
 
 
-def read_text(path: Path) -> Text:
-    """The text of a UTF-8 file; its line ends are kept as they are.
+class Pieces(Iterator[str]):
+    """A file's text in pieces of at most about a million characters, read as they are asked for.
 
-    Raises TextError where the file is missing, empty, or not UTF-8 text.
+    Raises TextError where the file is missing, empty, or not text.
     """
-    return decode(path, _read(path))
 
+    def __init__(self, path: Path, reading: Reading = PLAIN) -> None:
+        self.read = 0
+        """bytes, so far"""
+        self._path = path
+        self._reading = reading
+        self._digest = Digest()
+        self._decoder = Decoder(reading)
+        self._characters = 0
+        self._pieces = self._all()
 
-def decode(path: Path, data: bytes) -> Text:
-    """The text that the bytes of a file are; raises as `read_text`."""
-    if not data:
-        raise TextError(f"{path}: the file is empty", "give a file with text in it")
-    kind = _other_kind(path, data)
-    if kind:
-        what, way_out = kind
-        raise TextError(f"{path}: is {what}, not plain text", way_out)
-    order = _order_of_utf_16(data[:4000])
-    if order:
-        raise TextError(
-            f"{path}: is UTF-16 or binary, not UTF-8 text",
-            "if it is text: "
-            + _filled(path, f"iconv -f UTF-16{order} -t UTF-8 {{name}} > {{stem}}-utf8.txt"),
+    def __next__(self) -> str:
+        return next(self._pieces)
+
+    @property
+    def text(self) -> Text:
+        """What the file is; to be asked once it has been read to its end."""
+        return Text(
+            self._path,
+            self._characters,
+            self.read,
+            self._digest.hexdigest(),
+            self._decoder.byte_order_mark,
         )
-    marked = data.startswith(b"\xef\xbb\xbf")
-    try:
-        characters = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, data, error.start + 3 * marked) from None
-    if not characters:
-        raise TextError(
-            f"{path}: the file holds a byte-order mark and no text", "give a file with text in it"
-        )
-    return Text(path, characters, len(data), sha256(data), marked)
+
+    def _all(self) -> Iterator[str]:
+        with contextlib.closing(_opened(self._path)) as stream, contextlib.closing(self._digest):
+            yield from self._of(stream)
+
+    def _of(self, stream: BinaryIO) -> Iterator[str]:
+        path, reading = self._path, self._reading
+        try:
+            _check_kind(path, stream, reading)
+            while data := stream.read(CHUNK):
+                self._digest.update(data)
+                text = self._decoder.feed(data)
+                self.read += len(data)
+                self._characters += len(text)
+                if text:
+                    yield text
+            text = self._decoder.end()
+        except UnicodeDecodeError as error:
+            raise _not_decoded(path, stream, reading.encoding, error) from None
+        except (OSError, *BROKEN) as error:
+            raise _unreadable(path, error, "is the disk in order?") from None
+        self._characters += len(text)
+        if text:
+            yield text
+        if not self.read:
+            raise TextError(f"{path}: the file is empty", "give a file with text in it")
+        if not self._characters:
+            raise TextError(
+                f"{path}: the file holds a byte-order mark and no text",
+                "give a file with text in it",
+            )
 
 
-def _read(path: Path) -> bytes:
+def read_text(path: Path, reading: Reading = PLAIN) -> str:
+    """The whole text of a file; raises as `Pieces`."""
+    return "".join(Pieces(path, reading))
+
+
+def decode(path: Path, data: bytes) -> str:
+    """The text that bytes of UTF-8 from elsewhere are; `path` names them. Raises as `Pieces`."""
+    stream = io.BytesIO(data)
+    return "".join(Pieces(path)._of(stream))
+
+
+def joined(
+    paths: Sequence[Path],
+    reading: Reading = PLAIN,
+    separator: str = "",
+    *,
+    told: Told = lambda _: None,
+    finished: Callable[[Text], object] = lambda _: None,
+) -> Iterator[str]:
+    """The text of several files piece by piece, a separator between two of them.
+
+    `finished` is given what each file was. Raises as `Pieces`.
+    """
+    for number, path in enumerate(paths):
+        if number and separator:
+            yield separator
+        pieces, before = Pieces(path, reading), 0
+        for piece in pieces:
+            yield piece
+            told(pieces.read - before)
+            before = pieces.read
+        finished(pieces.text)
+
+
+def _opened(path: Path) -> BinaryIO:
     try:
-        return path.read_bytes()
+        return open_document(path)
     except FileNotFoundError:
-        raise TextError(f"{path}: no such file", _similar(path)) from None
+        raise diagnosis.missing(path) from None
     except IsADirectoryError:
         raise TextError(
             f"{path}: is a directory", f"name the files in it, for example {path}/*.txt"
         ) from None
-    except OSError as error:
-        raise TextError(f"{path}: {error.strerror}", "check the file's permissions") from None
+    except (OSError, ValueError, *BROKEN) as error:
+        raise _unreadable(path, error, "check the file's permissions") from None
 
 
-def _similar(path: Path) -> str:
-    places = [path.parent, Path("corpora")]
-    present: list[Path] = []
-    for place in places:
-        with contextlib.suppress(OSError):
-            present += [file for file in place.iterdir() if file.is_file()]
-    names = {file.name: file for file in present}
-    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {names[close[0]]}?"
-    return "charrnn corpus list shows the texts in corpora/; corpus build makes one"
+def _unreadable(path: Path, error: Exception, hint: str) -> TextError:
+    if isinstance(error, OSError) and error.errno:
+        return TextError(f"{path}: {error.strerror}", hint)
+    if isinstance(error, (OSError, *BROKEN)):  # bz2's has no number
+        return TextError(
+            f"{path}: its compressed data is damaged or cut short", "get the file anew"
+        )
+    return TextError(f"{path}: {error}", hint)
 
 
-_MAGIC = (
-    (b"%PDF", "a PDF", "pdftotext {name} {stem}.txt"),
-    (b"{\\rtf", "an RTF document", "pandoc -t plain {name} -o {stem}.txt"),
-    (b"\xd0\xcf\x11\xe0", "an old Office document", "soffice --convert-to txt {name}"),
-    (b"\x1f\x8b", "gzip-compressed", "gunzip -c {name} > {stem}"),
-    (b"\xfd7zXZ\x00", "xz-compressed", "unxz -c {name} > {stem}"),
-    (b"(\xb5/\xfd", "zstd-compressed", "unzstd -c {name} > {stem}"),
-    (b"BZh", "bzip2-compressed", "bunzip2 -c {name} > {stem}"),
-    (b"\xff\xfe\x00\x00", "UTF-32", "iconv -f UTF-32 -t UTF-8 {name} > {stem}-utf8.txt"),
-    (b"\x00\x00\xfe\xff", "UTF-32", "iconv -f UTF-32 -t UTF-8 {name} > {stem}-utf8.txt"),
-    (b"\xff\xfe", "UTF-16", "iconv -f UTF-16 -t UTF-8 {name} > {stem}-utf8.txt"),
-    (b"\xfe\xff", "UTF-16", "iconv -f UTF-16 -t UTF-8 {name} > {stem}-utf8.txt"),
-    (b"\x89PNG", "a PNG picture", ""),
-    (b"\xff\xd8\xff", "a JPEG picture", ""),
-    *((bytes([0x80, protocol]), "a Python pickle", "") for protocol in range(2, 6)),
-)
-
-_ZIPPED = (
-    ("word/", "a Word document (.docx)", "pandoc -t plain {name} -o {stem}.txt"),
-    ("META-INF/container.xml", "an EPUB book", "pandoc -t plain {name} -o {stem}.txt"),
-    ("content.xml", "an OpenDocument text", "pandoc -t plain {name} -o {stem}.txt"),
-    ("", "a ZIP archive", "unzip {name}"),
-)
+def _check_kind(path: Path, stream: BinaryIO, reading: Reading) -> None:
+    """Raise TextError where a file's first bytes show that it is no text of its encoding."""
+    if reading.encoding == BYTES:
+        return
+    other = diagnosis.other_kind(path, stream)
+    stream.seek(0)
+    if other is None and not reading.encoding.startswith(("utf-16", "utf-32")):
+        other = diagnosis.wide(path, stream.read(4000))
+        stream.seek(0)
+    if other:
+        raise other
 
 
-def _other_kind(path: Path, data: bytes) -> tuple[str, str] | None:
-    """What a file is by its first bytes, and the command that makes text of it."""
-    if data.startswith(b"PK\x03\x04"):
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                inside = archive.namelist()
-        except (OSError, zipfile.BadZipFile):
-            inside = []
-        for part, what, command in _ZIPPED:
-            if not part or any(entry.startswith(part) for entry in inside):
-                return what, _way_out(path, command)
-    for magic, what, command in _MAGIC:
-        if data.startswith(magic):
-            return what, _way_out(path, command)
-    return None
-
-
-def _way_out(path: Path, command: str) -> str:
-    if not command:
-        return "give a file with text in it"
-    return "get its text with: " + _filled(path, command)
-
-
-def _filled(path: Path, command: str) -> str:
-    """A command with the file's name in it, quoted for the shell."""
-    stem = path.with_suffix("")
-    names = {
-        "{stem}-utf8.txt": f"{stem}-utf8.txt",
-        "{stem}.txt": f"{stem}.txt",
-        "{stem}": stem,
-        "{name}": path,
-    }
-    for target in "{stem}.txt", "{stem}":  # never the file itself
-        if str(names[target]) == str(path):
-            names[target] = f"{stem}-text.txt"
-    return " ".join(shlex.quote(str(names[w])) if w in names else w for w in command.split(" "))
-
-
-def _order_of_utf_16(start: bytes) -> str:
-    """The byte order, where so many bytes are NUL that it may be UTF-16, or nothing."""
-    even, odd = start[::2].count(0), start[1::2].count(0)
-    if even + odd <= len(start) // 4:
-        return ""
-    return "LE" if odd >= even else "BE"
-
-
-def _not_utf8(path: Path, data: bytes, offset: int) -> TextError:
-    line = data.count(b"\n", 0, offset) + 1
-    western = _filled(path, "iconv -f WINDOWS-1252 -t UTF-8 {name} > {stem}-utf8.txt")
-    dropping = _filled(path, "iconv -c -f UTF-8 -t UTF-8 {name} > {stem}-utf8.txt")
-    return TextError(
-        f"{path}: not UTF-8: byte {offset:,} (line {line:,}) is 0x{data[offset]:02X}",
-        f"if it is a Western text: {western}; to drop the broken bytes: {dropping}",
-    )
+def _not_decoded(
+    path: Path, stream: BinaryIO, encoding: str, error: UnicodeDecodeError
+) -> TextError:
+    stream.seek(0)
+    line, left = 1, error.start
+    while left > 0 and (data := stream.read(min(left, CHUNK))):
+        line += data.count(b"\n")
+        left -= len(data)
+    return diagnosis.not_decoded(path, encoding, (error.start, line), stream)

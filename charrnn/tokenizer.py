@@ -80,6 +80,11 @@ class Vocabulary:
         """The id of a character that the vocabulary lacks: one past those it has."""
         return len(self.characters)
 
+    @property
+    def rare(self) -> int | None:
+        """The id that a model learned for characters that the vocabulary lacks, if it did."""
+        return self.lacking if self.unknown else None
+
     @cached_property
     def _code_points(self) -> NDArray[np.uint32]:
         return code_points(self.characters)
@@ -114,8 +119,7 @@ class Vocabulary:
         """Ids of a text of N characters, (N,), in the narrowest of uint8, uint16, uint32."""
         if self._ids_of_ascii is not None and text.isascii():
             return np.frombuffer(text.encode().translate(self._ids_of_ascii), dtype=np.uint8)
-        points = code_points(text)
-        return self._ids[np.minimum(points, len(self._ids) - 1)]
+        return self._ids.take(code_points(text), mode="clip")
 
     def decode(self, ids: Ids) -> str:
         """The text that ids (N,) stand for; one that stands for none is U+FFFD."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from charrnn.checkpoints import ModelRecord
-from charrnn.corpus import Corpus, windows_per_epoch
+from charrnn.corpus import Corpus
 from charrnn.divergence import MOST_RETRIES
 from charrnn.errors import DivergenceError, StoppedError
 from charrnn.evaluation import score
@@ -23,7 +23,7 @@ from charrnn.runs import step_of
 from charrnn.saver import Saver
 from charrnn.schedule import Schedule
 from charrnn.settings import TrainingSettings
-from charrnn.step import diverged, take_step
+from charrnn.step import batches_of, diverged, take_step
 from charrnn.training_state import TrainingState, fresh_state, snapshot
 from charrnn.workers import Workers
 
@@ -42,15 +42,17 @@ def train(
     *,
     stop: Callable[[], bool] = never,
     save: Callable[[], bool] = never,
+    afresh: Callable[[], TrainingState] | None = None,
 ) -> Generator[Event]:
     """Train to the end of the schedule, or until `stop` says so, telling what happens.
 
     Evaluates and saves as scheduled; saves when stopped, and whenever `save` says so, which
     it must once for each time. Where training diverges it goes on from its last good state,
-    or does what the settings say. Raises DivergenceError, DiskFullError or RunError; the
+    or, where there is none, from the one that `afresh` makes; or does what the settings say.
+    Raises DivergenceError, DiskFullError or RunError; the
     last checkpoint stays good.
     """
-    sitting = _Sitting(state, corpus, settings, schedule, run, stop, save)
+    sitting = _Sitting(state, corpus, settings, schedule, run, stop, save, afresh)
     try:
         yield from sitting.events()
     except (StoppedError, GeneratorExit):  # at once
@@ -76,9 +78,12 @@ class _Sitting:
         run: Path,
         stop: Callable[[], bool],
         save: Callable[[], bool],
+        afresh: Callable[[], TrainingState] | None,
     ) -> None:
         self.state, self.corpus, self.settings = state, corpus, settings
         self.schedule, self.run, self.stop, self.save = schedule, run, stop, save
+        self.batches = batches_of(corpus.ids["train"], settings)
+        self.afresh = afresh or self.fresh_state
         self.workers = Workers(settings.threads)
         self.metrics = Metrics(run, state.metrics_bytes)
         goes_back = settings.on_divergence == "retry"
@@ -88,6 +93,9 @@ class _Sitting:
         self.earlier, self.started = state.seconds, time.monotonic()
         self.busy, self.busy_steps = 0.0, 0  # since the last report, in this sitting
 
+    def fresh_state(self) -> TrainingState:
+        return fresh_state(self.state.model.settings, self.settings, len(self.corpus.vocabulary))
+
     def close(self) -> None:
         self.saver.close()
         self.workers.close()
@@ -95,11 +103,7 @@ class _Sitting:
 
     @property
     def epoch(self) -> float:
-        settings = self.settings
-        characters = len(self.corpus.ids["train"])
-        return self.state.step / windows_per_epoch(
-            characters, settings.seq_length, settings.batch_size
-        )
+        return self.state.step / self.batches.per_epoch
 
     def events(self) -> Iterator[Event]:
         state = self.state
@@ -134,8 +138,7 @@ class _Sitting:
         state, settings = self.state, self.settings
         began = time.monotonic()
         rate = settings.learning_rate * state.lowered * self.schedule.learning_rate(state.step)
-        ids = self.corpus.ids["train"]
-        loss, self.norm = take_step(state, ids, settings, rate, self.workers)
+        loss, self.norm = take_step(state, self.batches, settings, rate, self.workers)
         if settings.on_divergence != "continue":
             level, uniform = state.watch.level, math.log(len(self.corpus.vocabulary))
             if state.watch.diverges(loss, uniform):
@@ -175,7 +178,9 @@ class _Sitting:
                 state.model,
                 held_out,
                 start=self.corpus.vocabulary.start,
-                byte_count=int(self.corpus.vocabulary.byte_lengths[held_out].sum()),
+                byte_count=self.corpus.parts["val"].bytes,
+                rare=self.corpus.vocabulary.rare,
+                most=self.schedule.evaluation_characters,
                 scored=self.between_chunks,
                 workers=self.workers,
             )
@@ -230,9 +235,7 @@ class _Sitting:
         if gives_up:
             raise error
         divergences = [*state.divergences, state.step]
-        good = found.state
-        if good is None:
-            good = fresh_state(state.model.settings, settings, len(self.corpus.vocabulary))
+        good = found.state or self.afresh()
         told = len(good.divergences)
         vars(state).update(vars(good) | {"divergences": divergences})
         self.metrics.cut(state.metrics_bytes)

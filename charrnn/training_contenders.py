@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from charrnn.benchmark import Step, contend
-from charrnn.corpus import Ids, batch
 from charrnn.settings import GATES, ModelSettings, TrainingSettings, from_json
-from charrnn.step import take_step
+from charrnn.step import batches_of, take_step
+from charrnn.stored import Array
 from charrnn.training_state import BETAS, fresh_state
 from charrnn.twins import Twin
 from charrnn.workers import Workers, prepare
@@ -44,7 +44,7 @@ def build(
     return torch_step(Twin(model, vocabulary_size), training, ids, autocast=autocast)
 
 
-def random_text(training: TrainingSettings, vocabulary_size: int) -> Ids:
+def random_text(training: TrainingSettings, vocabulary_size: int) -> Array:
     """Ids (N,) that are read in WINDOWS steps; how fast a step is does not depend on what it reads.
 
     Every contender reads the same.
@@ -55,15 +55,16 @@ def random_text(training: TrainingSettings, vocabulary_size: int) -> Ids:
 
 
 def charrnn_step(
-    model: ModelSettings, training: TrainingSettings, ids: Ids, vocabulary_size: int
+    model: ModelSettings, training: TrainingSettings, ids: Array, vocabulary_size: int
 ) -> Step:
     """A step as `charrnn train` takes it."""
     prepare(training.threads)
     state, workers = fresh_state(model, training, vocabulary_size), Workers(training.threads)
-    return lambda: take_step(state, ids, training, LEARNING_RATE, workers)
+    batches = batches_of(ids, training)
+    return lambda: take_step(state, batches, training, LEARNING_RATE, workers)
 
 
-def torch_step(twin: Twin, training: TrainingSettings, ids: Ids, *, autocast: bool) -> Step:
+def torch_step(twin: Twin, training: TrainingSettings, ids: Array, *, autocast: bool) -> Step:
     """The step of `training.take_step`, on torch.nn alone."""
     parameters = list(twin.parameters())
     decays = [(2, training.weight_decay), (1, 0.0)]
@@ -76,17 +77,11 @@ def torch_step(twin: Twin, training: TrainingSettings, ids: Ids, *, autocast: bo
         betas=BETAS,
         fused=True,
     )
-    number, state = 0, None
+    number, state, batches = 0, None, batches_of(ids, training)
 
     def step() -> None:
         nonlocal number, state
-        read = batch(
-            ids,
-            seq_length=training.seq_length,
-            batch_size=training.batch_size,
-            seed=training.seed,
-            step=number,
-        )
+        read = batches.at(number)
         if read.first:
             state = None
         targets = torch.from_numpy(read.targets)

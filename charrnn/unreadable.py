@@ -1,10 +1,10 @@
-"""Why bytes cannot be read as text, what they are instead, and the flag that reads them."""
+"""What bytes are that cannot be read as the text they were taken for."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from charrnn.damage import Damage, damage
-from charrnn.guess import Guess, for_iconv, guesses
+from charrnn.guess import guesses
 from charrnn.reading import canonical
 
 _SHOWN = 3  # guesses
@@ -15,55 +15,39 @@ class Unreadable:
     """What can be said of bytes that are not in the encoding that was expected."""
 
     what: str
-    """what they are, to be put behind the name of a file"""
-    way_out: str
+    """in words, to go on with after the place where they could not be read on"""
+    encoding: str | None
+    """in which they make most sense, the expected one included; None for no text"""
+    broken: bool
+    """whether some of them are wrong in that one, too"""
     details: list[tuple[str, str]]
     """how they read in the likeliest encodings, or where they are broken"""
 
 
-def unreadable(
-    encoding: str, *, head: bytes, near: bytes, chunks: Iterable[bytes], file: str
-) -> Unreadable:
-    """Look at bytes that are not in `encoding`.
+def unreadable(expected: str, head: bytes, near: bytes, chunks: Iterable[bytes]) -> Unreadable:
+    """Look at bytes that are not in the `expected` encoding.
 
     `head` are the first of them, `near` some before and after where they cannot be read on,
-    `chunks` all, read only where they are UTF-8 with broken places; `file` is their name for
-    a shell.
+    `chunks` all, read only where they are UTF-8 with broken places.
     """
     # The space keeps apart what does not follow; `near` may begin within a character.
     sample = head if near in head else head + b" " + near.lstrip(_CONTINUING)
-    found = [g for g in guesses(sample) if canonical(g.encoding) != encoding or g.broken]
+    found = [g for g in guesses(sample) if canonical(g.encoding) != expected or g.broken]
     if not found:
-        return Unreadable(
-            f"not {encoding.upper()}, and no text in any other encoding that was tried",
-            f"charrnn train {file} --encoding bytes takes anything",
-            [],
-        )
+        return Unreadable("no text in any encoding that was tried", None, False, [])
     best = found[0]
-    if best.encoding == encoding == "utf-8":
-        return _broken(damage(chunks), file)
-    what = f"not {encoding.upper()} but probably {best.encoding}"
+    if best.encoding == "utf-8" and best.broken:
+        return _broken(damage(chunks))
     details = [(f"as {guess.encoding}", guess.line) for guess in found[:_SHOWN]]
-    if best.broken:
-        return Unreadable(f"{what} with some broken bytes", _dropping(best, file), details)
-    return Unreadable(
-        f"{what}: “{best.line}”",
-        f"charrnn train {file} --encoding {best.encoding}"
-        + "".join(f", or {guess.encoding}" for guess in found[1:_SHOWN]),
-        details,
-    )
+    what = f"probably {best.encoding}"
+    what += " with some broken bytes" if best.broken else f": “{best.line}”"
+    return Unreadable(what, best.encoding, best.broken > 0, details)
 
 
 _CONTINUING = bytes(range(0x80, 0xC0))  # which begin no character of UTF-8
 
 
-def _dropping(guess: Guess, file: str) -> str:
-    name = for_iconv(guess.encoding)
-    return f"to leave the broken bytes out: iconv -c -f {name} -t UTF-8 {file} > repaired.txt"
-
-
-def _broken(found: Damage, file: str) -> Unreadable:
-    first, *_ = found.first
+def _broken(found: Damage) -> Unreadable:
     details = [
         (
             f"line {place.line:,}, column {place.column:,}",
@@ -74,13 +58,9 @@ def _broken(found: Damage, file: str) -> Unreadable:
     more = found.places - len(found.first)
     if more:
         details.append(("and", f"{more:,} more"))
-    return Unreadable(
-        f"UTF-8 that is broken in {found.places:,} place{'s' * (found.places != 1)}, first in line "
-        f"{first.line:,}, column {first.column:,}: “{first.around}”",
-        "to leave the broken bytes out: "
-        f"iconv -c -f UTF-8 -t UTF-8 {file} > repaired.txt; or --encoding bytes",
-        details,
-    )
+    places = f"{found.places:,} place{'s' * (found.places != 1)}"
+    first = "".join(f", the first “{place.around}”" for place in found.first[:1])
+    return Unreadable(f"it is UTF-8 but for {places}{first}", "utf-8", True, details)
 
 
 def _in_windows(broken: bytes) -> str:

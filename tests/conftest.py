@@ -88,3 +88,21 @@ def small_products_are_packed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "LEAST_PACKED", 0)
         yield
+
+
+class Slices:
+    """A text that knows its length and its slices of step 1, and how long those were."""
+
+    def __init__(self, ids):
+        self.ids = ids
+        self.longest = 0
+
+    def __len__(self):
+        return len(self.ids)
+
+    def __getitem__(self, part):
+        assert isinstance(part, slice)
+        assert part.step is None
+        assert 0 <= part.start <= part.stop <= len(self.ids)
+        self.longest = max(self.longest, part.stop - part.start)
+        return self.ids[part].copy()

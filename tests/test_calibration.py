@@ -11,7 +11,7 @@ from charrnn import calibration
 from charrnn.corpus import read_corpus
 from charrnn.evaluation import STRETCHES, WARM
 from charrnn.settings import ModelSettings, TrainingSettings
-from charrnn.step import take_step
+from charrnn.step import batches_of, take_step
 from charrnn.training_state import fresh_state
 
 CHOSEN = TrainingSettings(seq_length=6, batch_size=3, dropout=0.2)
@@ -74,12 +74,12 @@ def test_it_leaves_no_trace(english_file, tmp_path, monkeypatch):
     ends = []
     for measured in False, True:
         state = fresh_state(MODEL, CHOSEN, len(corpus.vocabulary))
-        take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+        take_step(state, batches_of(corpus.ids["train"], CHOSEN), CHOSEN, 1e-2)
         if measured:
             timing = calibration.measure(corpus, MODEL, CHOSEN)
             assert timing.step_seconds > 0.0
             assert timing.evaluation_seconds > 0.0
-        take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+        take_step(state, batches_of(corpus.ids["train"], CHOSEN), CHOSEN, 1e-2)
         ends.append(state.model.arrays())
     for name, array in ends[0].items():
         np.testing.assert_array_equal(array, ends[1][name])

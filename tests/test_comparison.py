@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import charrnn
 from test_heldout import Trained
@@ -16,6 +17,8 @@ from charrnn.baseline_cache import BASELINES_FILE
 from charrnn.baselines import NAMES
 from charrnn.commands import comparison
 from charrnn.evaluation import escape_probability
+from charrnn.files import sha256
+from charrnn.heldout import HeldOut
 from charrnn.original import training_text
 from charrnn.run_record import read_run, write_record
 
@@ -136,9 +139,10 @@ def held(english, tmp_path):
 
 
 def beside(held, seen=None, text=None):
-    text = text or held.text()[0]
+    data = (text or held.text()[0]).encode()
+    scored = HeldOut(np.empty(0), sha256(data), len(data), lambda: iter([data.decode()]))
     return comparison.beside(
-        held.checkpoint, held.record, text, None, {} if seen is None else seen, True
+        held.checkpoint, held.record, scored, None, {} if seen is None else seen, True
     )
 
 

@@ -17,9 +17,9 @@ from rich.console import Console
 from charrnn import console, dashboard
 from charrnn.corpus import read_corpus
 from charrnn.errors import CharrnnError
-from charrnn.evaluation import Score
 from charrnn.events import Evaluated, Event, Progressed, Reported, Saved, Stopped
 from charrnn.schedule import Schedule
+from charrnn.scores import Score
 from charrnn.session import Session
 from charrnn.settings import ModelSettings, TrainingSettings
 from charrnn.training_state import fresh_state

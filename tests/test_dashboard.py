@@ -10,9 +10,9 @@ from rich.console import Console
 from charrnn import dashboard
 from charrnn.corpus import read_corpus
 from charrnn.dashboard import Dashboard, sparkline
-from charrnn.evaluation import Score
 from charrnn.events import Evaluated, Progressed, Reported, WentBack
 from charrnn.schedule import Schedule
+from charrnn.scores import Score
 from charrnn.session import Session
 from charrnn.settings import ModelSettings, TrainingSettings
 from charrnn.training_state import fresh_state

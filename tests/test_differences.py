@@ -21,7 +21,7 @@ def a_score(name: str, losses: Any, *, text: str = TEXT, step: int = 10) -> Scor
         "protocol": "one stream",
         "nats_per_char": float(np.mean(losses)),
     }
-    return scored(row, text, losses)
+    return scored(row, text, len(text), losses)
 
 
 @pytest.fixture(scope="module")

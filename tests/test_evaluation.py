@@ -2,19 +2,21 @@
 
 import math
 import random
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
+from conftest import Slices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn import cells, evaluation
-from charrnn.corpus import batch
-from charrnn.evaluation import Score, escape_probability, protocol, score
+from charrnn.batches import Batches
+from charrnn.evaluation import escape_probability, protocol, score
 from charrnn.model import CharacterModel
 from charrnn.settings import MODELS, ModelSettings, TrainingSettings
-from charrnn.step import take_step
+from charrnn.step import batches_of, take_step
 from charrnn.tokenizer import CODE_POINTS, Vocabulary, count_characters
 from charrnn.training_state import fresh_state
 from charrnn.workers import Workers
@@ -63,7 +65,7 @@ def learned(long_text):
     chosen = TrainingSettings(seq_length=24, batch_size=32, learning_rate=1e-2)
     state = fresh_state(ModelSettings("gru", "tanh", 16, 48, 1), chosen, len(vocabulary))
     for _ in range(60):
-        take_step(state, ids, chosen, chosen.learning_rate)
+        take_step(state, batches_of(ids, chosen), chosen, chosen.learning_rate)
     return state.model, vocabulary, ids
 
 
@@ -380,30 +382,131 @@ def test_the_escape_probability_is_that_of_witten_and_bell():
     assert escape_probability(65, 1_000_000) == pytest.approx(65 / 1_000_065)
 
 
-# What follows from it
+# How much of the text is in memory, and what is kept of it
 
 
-def test_bits_and_perplexity_follow_from_nats():
-    found = Score(nats=30 * math.log(4), characters=30, bytes=40, correct=12, correct_top5=21)
-    assert found.nats_per_char == pytest.approx(math.log(4))
-    assert found.bits_per_char == pytest.approx(2.0)
-    assert found.bits_per_byte == pytest.approx(60 / 40)
-    assert found.perplexity == pytest.approx(4.0)
-    assert found.accuracy == pytest.approx(0.4)
-    assert found.accuracy_top5 == pytest.approx(0.7)
-    assert found.to_json() == {
-        "characters": 30,
-        "nats_per_char": found.nats_per_char,
-        "bits_per_char": found.bits_per_char,
-        "bits_per_byte": found.bits_per_byte,
-        "perplexity": found.perplexity,
-        "accuracy": found.accuracy,
-        "accuracy_top5": found.accuracy_top5,
-    }
+@pytest.mark.parametrize("reading", [{}, {"exact": True}, {"window": 30}, {"window": 400}])
+@pytest.mark.parametrize("escape", [0.0, 0.01])
+def test_a_text_that_only_gives_slices_scores_the_same(monkeypatch, reading, escape):
+    monkeypatch.setattr(evaluation, "_COLD_AT_ONCE", 1_000)
+    network, ids = small(), some_ids(1_500 if "exact" in reading else 40_000, largest=V)
+    wanted, wanted_losses = all_losses(network, ids, escape=escape, **reading)
+    text = Slices(ids)
+    found, losses = all_losses(network, text, escape=escape, **reading)
+    assert found == wanted
+    np.testing.assert_array_equal(losses, wanted_losses)
+    if not escape:  # else it is looked through for unknown characters, by large blocks
+        assert text.longest <= 1_001
 
 
-def test_a_hopeless_perplexity_is_still_a_number():
-    assert math.isfinite(Score(nats=1e9, characters=1, bytes=1, correct=0).perplexity)
+def test_a_score_needs_no_more_memory_for_a_longer_text():
+    """Of 3 MB of ids and the strips read from them, hardly anything is ever there."""
+
+    class Endless:
+        def __init__(self, count):
+            self.count = count
+
+        def __len__(self):
+            return self.count
+
+        def __getitem__(self, part):
+            return np.arange(part.start, part.stop, dtype=np.uint32) % V
+
+    network = CharacterModel(ModelSettings("rnn", "tanh", 1, 1, 1), V)
+    network.initialise("xavier", 0.0, seed=0)
+    peaks = []
+    for count in 100_000, 1_500_000:
+        tracemalloc.start()
+        score(network, Endless(count), start=0, byte_count=1)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 100_000
+
+
+@pytest.mark.parametrize("kept", [0, 1, 700, 1_999])
+def test_losses_are_kept_as_far_as_there_is_room_for_them(kept):
+    network, ids = small(), some_ids(2_000)
+    wanted, all_of_them = all_losses(network, ids)
+    losses = np.full(kept, np.nan, dtype=np.float32)
+    assert score(network, ids, start=0, byte_count=2_000, losses=losses) == wanted
+    np.testing.assert_array_equal(losses, all_of_them[:kept])
+
+
+@pytest.mark.parametrize("reading", [{}, {"exact": True}, {"window": 30}])
+def test_who_looks_on_sees_every_character_once(reading):
+    network, ids = small(), some_ids(1_700, largest=V)
+    seen = []
+    found, losses = all_losses(network, ids, escape=0.01, observe=seen.append, **reading)
+    places, targets, nats, confidence, right, rank5 = map(np.concatenate, zip(*seen, strict=True))
+    np.testing.assert_array_equal(np.sort(places), np.arange(1_700))
+    np.testing.assert_array_equal(targets, ids[places])
+    np.testing.assert_array_equal(nats, losses[places])
+    assert (right.sum(), rank5.sum()) == (found.correct, found.correct_top5)
+    np.testing.assert_allclose(confidence[right], np.exp(-nats[right]), rtol=1e-5)
+    assert (confidence <= 1).all()
+    assert (np.exp(-nats[~right]) <= confidence[~right]).all()
+
+
+@pytest.mark.parametrize("most", [1, 33, 1_600, 19_999, 20_000, 50_000])
+@pytest.mark.parametrize("reading", [{}, {"window": 50}])
+def test_a_sample_is_spread_over_the_text_and_scored_as_in_the_whole(most, reading):
+    network, ids = small(), some_ids(20_000)
+    lengths = np.arange(1, V + 1)
+    _, wanted = all_losses(network, ids, **reading)
+    losses, told, seen = np.full(20_000, np.nan, dtype=np.float32), [], []
+    found = score(
+        *(network, ids),
+        start=0,
+        byte_lengths=lengths,
+        most=most,
+        losses=losses,
+        **{"scored": told.append, "observe": seen.append, **reading},
+    )
+    here = np.isfinite(losses)
+    np.testing.assert_allclose(losses[here], wanted[here], rtol=0, atol=1e-5)
+    assert found.characters == sum(told) == here.sum()
+    assert min(most, 20_000) <= here.sum() < most + 50
+    assert found.bytes == lengths[ids[here]].sum()
+    assert found.nats == pytest.approx(float(losses[here].sum(dtype=np.float64)), rel=1e-6)
+    if most >= 1_600:
+        assert all(tenth.any() for tenth in np.split(here, 10))
+
+
+def test_a_sample_enters_its_stretches_warm():
+    """A stretch whose warming is another one scores otherwise."""
+    network, ids = small(), some_ids(20_000)
+    other = ids.copy()
+    other[624:625] = (other[624:625] + 1) % V  # the character before the second stretch
+    pair = [np.full(20_000, np.nan, dtype=np.float32) for _ in range(2)]
+    for each, losses in zip((ids, other), pair, strict=True):
+        score(network, each, start=0, byte_count=1, most=32, losses=losses)
+    assert np.flatnonzero(np.isfinite(pair[0])).tolist() == list(range(0, 20_000, 625))
+    assert np.flatnonzero(np.nan_to_num(pair[0]) != np.nan_to_num(pair[1])).tolist() == [625]
+
+
+def test_bytes_are_those_of_the_text_or_of_its_characters():
+    network, ids = small(), some_ids(900, largest=V)
+    lengths = np.array([1, 2, 3, 4, 1, 2, 2.5])
+    known = ids[ids < V]
+    options = {"start": 0, "escape": 0.1}
+    assert score(network, ids, byte_count=77, **options).bytes == 77
+    assert score(network, ids, byte_lengths=lengths, **options).bytes == round(lengths[ids].sum())
+    found = score(network, ids, byte_lengths=lengths[:V], **options)
+    assert found.bytes == lengths[known].sum() < lengths[ids].sum()
+    assert score(network, ids, byte_count=1_800, most=90, **options).bytes == pytest.approx(
+        180, 0.1
+    )
+
+
+def test_a_trained_unknown_is_scored_as_its_own_probability_and_which():
+    network, ids = small(), some_ids(1_000)
+    plain, losses = all_losses(network, ids)
+    found, rare_losses = all_losses(network, ids, rare=V - 1, escape=0.5)
+    rare = ids == V - 1
+    np.testing.assert_array_equal(rare_losses[~rare], losses[~rare])
+    which = math.log(CODE_POINTS - (V - 1))
+    np.testing.assert_allclose(rare_losses[rare], losses[rare] + which, rtol=1e-6)
+    assert found.unknown == rare.sum() > plain.unknown == 0
 
 
 # What it leaves alone
@@ -444,7 +547,7 @@ def test_training_goes_on_the_same_after_a_score(learned):
     for scores in False, True:
         state = fresh_state(ModelSettings("lstm", "tanh", 4, 6, 2), chosen, len(vocabulary))
         for _ in range(3):
-            take_step(state, ids, chosen, 1e-2)
+            take_step(state, batches_of(ids, chosen), chosen, 1e-2)
             if scores:
                 score(state.model, ids[:1_200], start=0, byte_count=1)
         ends.append(state.model.arrays())
@@ -455,7 +558,7 @@ def test_training_goes_on_the_same_after_a_score(learned):
 def test_the_exact_reading_follows_training_through_a_window(learned):
     """A batch of one stream from the text's beginning has the loss its characters score."""
     network, _, ids = learned
-    read = batch(ids[:101], seq_length=100, batch_size=1, seed=0, step=0)
+    read = Batches(ids[:101], 100, 1, 0).at(0)
     with torch.inference_mode():
         logits, _ = network(torch.from_numpy(read.inputs), network.start(1))
         wanted = torch.nn.functional.cross_entropy(

@@ -108,7 +108,7 @@ def test_a_run_of_format_2_means_what_it_meant(tmp_path: Path) -> None:
     # What format 2 does not name:
     assert record.training.on_divergence == "stop"
     assert record.schedule == Schedule(
-        12, 1, evaluation_steps=5, checkpoint_steps=5, report_steps=1
+        12, 1, evaluation_steps=5, checkpoint_steps=5, report_steps=1, evaluation_characters=10**12
     )
     assert record.changes == []
 
@@ -117,7 +117,7 @@ def test_a_run_of_format_3_means_what_it_meant(tmp_path: Path) -> None:
     record = early_record(GOLDEN / "run-3")
     assert json.loads((GOLDEN / "run-3" / RUN_FILE).read_text(encoding="utf-8"))["format"] == 3
     assert record.training.on_divergence == "continue"
-    assert record.schedule == Schedule(12, 1, 6, 5, 1)
+    assert record.schedule == Schedule(12, 1, 6, 5, 1, 10**12)  # all held out was scored
     assert record.changes == []
 
 

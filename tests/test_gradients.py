@@ -19,7 +19,7 @@ from charrnn.gradients import take_gradient
 from charrnn.machine import STREAMS_A_WORKER as STREAMS
 from charrnn.model import CharacterModel
 from charrnn.settings import MODELS, NONLINEARITIES, ModelSettings, TrainingSettings
-from charrnn.step import take_step
+from charrnn.step import batches_of, take_step
 from charrnn.training_state import fresh_state
 from charrnn.workers import Workers
 
@@ -342,7 +342,10 @@ def test_a_step_s_dropout_is_a_function_of_the_seed_and_the_step(some_workers):
         state.model.initialise("orthogonal", 1.0, 0)
         state.step = begin
         torch.manual_seed(begin)
-        return [take_step(state, ids, chosen, 0.0, some_workers[number])[0] for _ in range(4)]
+        return [
+            take_step(state, batches_of(ids, chosen), chosen, 0.0, some_workers[number])[0]
+            for _ in range(4)
+        ]
 
     assert losses(2) == losses(2)
     assert losses(2, begin=2)[:2] == losses(2)[2:]

@@ -11,6 +11,7 @@ import pytest
 from charrnn.checkpoints import ModelRecord, model_path
 from charrnn.corpus import read_corpus
 from charrnn.errors import TextError, UsageError
+from charrnn.files import sha256
 from charrnn.heldout import split_text
 from charrnn.run_record import RunRecord, read_run, write_record
 from charrnn.schedule import Schedule
@@ -50,7 +51,11 @@ class Trained:
         )
 
     def text(self, split="val", corpus=None):
-        return split_text(self.checkpoint, self.record, split, corpus)
+        found = split_text(self.checkpoint, self.record, split, corpus)
+        text = "".join(found.pieces())
+        assert self.record.vocabulary.decode(found.ids[:]) == text
+        assert (found.sha256, found.bytes) == (sha256(text.encode()), len(text.encode()))
+        return text, found.remark
 
 
 @pytest.fixture
@@ -163,7 +168,7 @@ def test_a_text_that_is_no_longer_text_says_what_it_is(trained):
 def test_the_proof_is_the_checkpoint_s_and_not_the_run_s(trained):
     """A run.json that was edited cannot make another text pass."""
     other = replace(trained.record, corpus=trained.record.corpus | {"sha256": "0" * 64})
-    _, remark = split_text(trained.checkpoint, other, "val", None)
+    remark = split_text(trained.checkpoint, other, "val", None).remark
     assert "has changed" in remark
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from test_heldout import Trained
 
-from charrnn import original
+from charrnn import cache, original
 from charrnn.cache import cache_directory
 from charrnn.errors import TextError
 from charrnn.original import Original, training_text
@@ -35,7 +35,7 @@ def remembering(monkeypatch, tmp_path):
     """Small texts are remembered too, and files need not be old."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(original, "_MAPPED", 1)
-    monkeypatch.setattr(original, "_SETTLED", 0)
+    monkeypatch.setattr(cache, "_SETTLED", 0)
 
 
 def found(trained, corpus=None):
@@ -227,7 +227,7 @@ def test_a_file_that_was_just_written_is_not_trusted_to_be_told_apart(
     trained, remembering, monkeypatch
 ):
     """Another change within the clock's tick would leave the same time."""
-    monkeypatch.setattr(original, "_SETTLED", 10**18 * 100)
+    monkeypatch.setattr(cache, "_SETTLED", 10**18 * 100)
     monkeypatch.setattr(time, "time_ns", lambda: 10**18 * 20)
     found(trained)
     assert not cache_directory().exists()

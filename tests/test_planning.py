@@ -9,8 +9,9 @@ import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charrnn.batches import windows_per_epoch
 from charrnn.cli import app
-from charrnn.corpus import read_corpus, windows_per_epoch
+from charrnn.corpus import read_corpus
 from charrnn.errors import UsageError
 from charrnn.planning import DEFAULT_MINUTES, MOST_EPOCHS, Plan, describe, explicit_command, plan
 from charrnn.schedule import Budget

@@ -11,7 +11,7 @@ from charrnn.checkpoints import ModelRecord, model_path, resume_path
 from charrnn.corpus import read_corpus
 from charrnn.recovery import recover
 from charrnn.settings import ModelSettings
-from charrnn.step import take_step
+from charrnn.step import batches_of, take_step
 from charrnn.training_state import fresh_state, save, snapshot
 
 
@@ -26,7 +26,7 @@ def saved(english, tmp_path):
         settings = ModelSettings("gru", "tanh", 4, 5, 1)
         state = fresh_state(settings, CHOSEN, len(corpus.vocabulary))
         for step in range(1, steps + 1):
-            take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+            take_step(state, batches_of(corpus.ids["train"], CHOSEN), CHOSEN, 1e-2)
             state.watch.far_off = int(step in far_off)
             if step in broken:
                 with torch.no_grad():

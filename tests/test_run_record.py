@@ -9,7 +9,15 @@ import pytest
 
 from charrnn.errors import RunError, UsageError
 from charrnn.files import sha256
-from charrnn.run_record import RUN_FILE, RunRecord, changed, check_same, read_run, write_record
+from charrnn.run_record import (
+    RUN_FILE,
+    RUN_FORMAT,
+    RunRecord,
+    changed,
+    check_same,
+    read_run,
+    write_record,
+)
 from charrnn.schedule import Schedule
 from charrnn.settings import ModelSettings, TrainingSettings
 
@@ -37,7 +45,8 @@ def test_a_run_s_record_is_read_back(tmp_path):
     assert read_run(tmp_path) is None
     write_record(tmp_path, RECORD)
     assert read_run(tmp_path) == RECORD
-    assert json.loads((tmp_path / RUN_FILE).read_text(encoding="utf-8"))["format"] == 3
+    written = json.loads((tmp_path / RUN_FILE).read_text(encoding="utf-8"))
+    assert written["format"] == RUN_FORMAT == 4
 
 
 def test_a_path_that_is_no_utf8_is_read_back(tmp_path):
@@ -139,7 +148,8 @@ def test_what_is_no_file_is_no_record(tmp_path):
 def test_a_record_of_a_newer_version_is_told(tmp_path):
     write_record(tmp_path, RECORD)
     path = tmp_path / RUN_FILE
-    path.write_text(change(format=4, something=1)(json.loads(path.read_text(encoding="utf-8"))))
+    newer = change(format=RUN_FORMAT + 1, something=1)
+    path.write_text(newer(json.loads(path.read_text(encoding="utf-8"))))
     with pytest.raises(RunError, match="newer charrnn"):
         read_run(tmp_path)
 

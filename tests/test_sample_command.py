@@ -478,7 +478,7 @@ def test_a_resume_file_is_refused_with_the_one_to_use(trained: Path) -> None:
 
 def test_a_newer_format_is_refused_by_its_number(copied: Path) -> None:
     data = copied.read_bytes()
-    newer = data.replace(rb"{\"format\":2,", rb"{\"format\":9,")
+    newer = data.replace(rb"{\"format\":3,", rb"{\"format\":9,")
     assert newer != data
     copied.write_bytes(newer)
     assert_error(charrnn("sample", copied), 1, "format 9", "newer")

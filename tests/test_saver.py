@@ -25,7 +25,7 @@ from charrnn.events import NotSaved, Progressed, Saved
 from charrnn.metrics import METRICS_FILE, Metrics
 from charrnn.saver import Saver
 from charrnn.settings import ModelSettings
-from charrnn.step import take_step
+from charrnn.step import batches_of, take_step
 from charrnn.training_state import fresh_state, restored_state, snapshot
 
 
@@ -41,7 +41,7 @@ def state(corpus):
     """Two steps on, so that there is something of everything."""
     found = fresh_state(ModelSettings("lstm", "tanh", 4, 5, 2), CHOSEN, len(corpus.vocabulary))
     for _ in range(2):
-        take_step(found, corpus.ids["train"], CHOSEN, 1e-2)
+        take_step(found, batches_of(corpus.ids["train"], CHOSEN), CHOSEN, 1e-2)
     return found
 
 
@@ -185,7 +185,7 @@ def test_one_save_at_a_time(state, corpus, working, slow):
     working.begin(snapshot(state), record_of(state, corpus))
     assert slow.begun.acquire(timeout=30)
     assert list(working.outcomes()) == [], "asking does not wait"
-    take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+    take_step(state, batches_of(corpus.ids["train"], CHOSEN), CHOSEN, 1e-2)
     slow.go.release(2)
     working.begin(snapshot(state), record_of(state, corpus))
     assert [event.record.step for event in working.finish()] == [2, 3]
@@ -249,7 +249,7 @@ def test_a_later_state_takes_the_place_of_one_that_there_was_no_space_for(
     slow.go.release(9)
     slow.fails = full(2)
     working.begin(snapshot(state), record_of(state, corpus))
-    take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+    take_step(state, batches_of(corpus.ids["train"], CHOSEN), CHOSEN, 1e-2)
     assert working._done.wait(timeout=30)
     slow.fails = None
     working.begin(snapshot(state), record_of(state, corpus))
@@ -320,7 +320,7 @@ def test_the_log_is_durable_before_the_checkpoint_that_counts_on_it(
 @pytest.mark.parametrize("bad", ["far off", "no number"])
 def test_nothing_is_pruned_after_a_state_that_is_not_good(bad, state, corpus, working, tmp_path):
     def save_next():
-        take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+        take_step(state, batches_of(corpus.ids["train"], CHOSEN), CHOSEN, 1e-2)
         working.begin(snapshot(state), record_of(state, corpus))
         list(working.finish())
         return [runs.step_of(path) for path in runs.model_files(tmp_path)]
@@ -337,7 +337,7 @@ def test_nothing_is_pruned_after_a_state_that_is_not_good(bad, state, corpus, wo
 
 def test_a_failed_save_prunes_nothing(state, corpus, working, tmp_path, monkeypatch):
     for _ in range(2):
-        take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+        take_step(state, batches_of(corpus.ids["train"], CHOSEN), CHOSEN, 1e-2)
         working.begin(snapshot(state), record_of(state, corpus))
         list(working.finish())
     before = sorted(path.name for path in tmp_path.iterdir())
@@ -349,7 +349,7 @@ def test_a_failed_save_prunes_nothing(state, corpus, working, tmp_path, monkeypa
         replaced(source, target)
 
     monkeypatch.setattr(files.os, "replace", failing)
-    take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+    take_step(state, batches_of(corpus.ids["train"], CHOSEN), CHOSEN, 1e-2)
     working.begin(snapshot(state), record_of(state, corpus))
     with pytest.raises(RunError, match="step-00000005"):
         list(working.finish())
@@ -361,7 +361,7 @@ def test_what_was_asked_for_stays_until_the_next_good_state(state, corpus, worki
     working._keep = 9
 
     def save_next(**options):
-        take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+        take_step(state, batches_of(corpus.ids["train"], CHOSEN), CHOSEN, 1e-2)
         working.begin(snapshot(state, **options), record_of(state, corpus))
         list(working.finish())
         return [runs.step_of(path) for path in runs.model_files(tmp_path)]

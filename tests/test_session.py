@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from charrnn import calibration, files, runs, session
+from charrnn.batches import windows_per_epoch
 from charrnn.checkpoints import read_record, resume_path
-from charrnn.corpus import read_corpus, windows_per_epoch
+from charrnn.corpus import read_corpus
 from charrnn.errors import (
     CheckpointError,
     DamagedError,

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn import calibration, machine, planning
-from charrnn.corpus import read_corpus, windows_per_epoch
+from charrnn.batches import windows_per_epoch
+from charrnn.corpus import read_corpus
+from charrnn.reading import Reading
 from charrnn.survey import epoch_seconds, facts, survey, to_json
 from charrnn.tokenizer import count_characters
 
@@ -123,7 +125,7 @@ def test_an_epoch_takes_its_steps_times_what_one_was_measured_to_take(
 
     monkeypatch.setattr(machine, "processors", lambda: 1)
     monkeypatch.setattr(calibration, "measure", fake)
-    seconds = epoch_seconds(english_file)
+    seconds = epoch_seconds([english_file], Reading())
     ((characters, model, training),) = measured
     assert characters == len(read_corpus([english_file]).ids["train"])
     default = planning.plan(characters=characters, budget=None, model={}, training={"threads": 1})
@@ -140,4 +142,4 @@ def test_an_epoch_takes_its_steps_times_what_one_was_measured_to_take(
 def test_a_text_too_short_to_train_on_has_no_epoch(text: str, tmp_path: Path) -> None:
     path = tmp_path / "short.txt"
     path.write_text(text)
-    assert epoch_seconds(path) is None
+    assert epoch_seconds([path], Reading()) is None

@@ -654,8 +654,10 @@ def test_a_missing_file_is_named_with_the_likely_one(english_file: Path) -> None
     assert_error(done, 1, "caffe.txt: no such file", "cafe.txt?")
 
 
-def test_a_directory_is_refused(tmp_path: Path) -> None:
-    assert_error(charrnn("train", tmp_path), 1, f"{tmp_path}: is a directory", "*.txt")
+def test_a_folder_without_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n")
+    done = charrnn("train", tmp_path)
+    assert_error(done, 1, f"{tmp_path}: no file of text there (1 others)", "--encoding")
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from charrnn import files, runs, training
+from charrnn.batches import windows_per_epoch
 from charrnn.checkpoints import (
     ModelRecord,
     model_path,
@@ -20,14 +21,14 @@ from charrnn.checkpoints import (
     read_record,
     read_resume,
 )
-from charrnn.corpus import Corpus, read_corpus, windows_per_epoch
+from charrnn.corpus import Corpus, read_corpus
 from charrnn.errors import CheckpointError, DiskFullError, DivergenceError, RunError
 from charrnn.events import Evaluated, NotSaved, Progressed, Reported, Saved, Stopped
 from charrnn.metrics import METRICS_FILE, read_metrics
 from charrnn.schedule import Schedule
 from charrnn.seeds import derive
 from charrnn.settings import MODELS, OPTIMIZERS, ModelSettings, TrainingSettings
-from charrnn.step import take_step
+from charrnn.step import batches_of, take_step
 from charrnn.training import train
 from charrnn.training_state import Mean, TrainingState, fresh_state, restored_state, save, snapshot
 
@@ -518,7 +519,7 @@ def test_bf16_is_another_precision_and_not_another_training(corpus):
     for precision in "fp32", "bf16":
         chosen = replace(CHOSEN, precision=precision)
         state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), chosen, len(corpus.vocabulary))
-        losses.append(take_step(state, corpus.ids["train"], chosen, 1e-2)[0])
+        losses.append(take_step(state, batches_of(corpus.ids["train"], chosen), chosen, 1e-2)[0])
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
@@ -531,7 +532,7 @@ def test_the_state_is_carried_within_an_epoch_and_dropped_at_its_start(corpus):
         state = fresh_state(ModelSettings("lstm", "tanh", 4, 5, 1), CHOSEN, vocabulary)
         state.step = step
         state.carried = [tuple(torch.full_like(part, carried) for part in state.carried[0])]
-        return take_step(state, ids, CHOSEN, 0.0)[0]
+        return take_step(state, batches_of(ids, CHOSEN), CHOSEN, 0.0)[0]
 
     for step in 0, per_epoch, 2 * per_epoch:
         assert loss_of_step(step, 0.0) == loss_of_step(step, 0.9)
@@ -541,14 +542,14 @@ def test_the_state_is_carried_within_an_epoch_and_dropped_at_its_start(corpus):
 
 def test_a_step_reaches_back_no_further_than_its_window(corpus):
     state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), CHOSEN, len(corpus.vocabulary))
-    take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+    take_step(state, batches_of(corpus.ids["train"], CHOSEN), CHOSEN, 1e-2)
     assert not any(part.requires_grad for layer in state.carried for part in layer)
 
 
 def test_a_learning_rate_of_zero_changes_no_weight(corpus):
     state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), CHOSEN, len(corpus.vocabulary))
     before = state.model.arrays()
-    take_step(state, corpus.ids["train"], CHOSEN, 0.0)
+    take_step(state, batches_of(corpus.ids["train"], CHOSEN), CHOSEN, 0.0)
     assert all((a == before[name]).all() for name, a in state.model.arrays().items())
     assert state.step == 1
 
@@ -558,7 +559,7 @@ def test_gradients_are_clipped_to_their_largest_norm(clip, corpus):
     """AdamW's first average is a tenth of the gradient that it was given."""
     chosen = replace(CHOSEN, clip=clip)
     state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), chosen, len(corpus.vocabulary))
-    _, norm = take_step(state, corpus.ids["train"], chosen, 1e-2)
+    _, norm = take_step(state, batches_of(corpus.ids["train"], chosen), chosen, 1e-2)
     assert norm > 0.1
     averages = [state.optimizer.state[p]["exp_avg"].flatten() for p in state.model.parameters()]
     applied = float(torch.cat(averages).norm()) / 0.1
@@ -569,7 +570,7 @@ def test_dropout_is_drawn_anew_at_every_step(corpus):
     """Two steps that read the same text from the same state do not drop the same outputs."""
     chosen, ids = replace(CHOSEN, dropout=0.5), corpus.ids["train"][:19]  # one batch an epoch
     state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), chosen, len(corpus.vocabulary))
-    losses = {take_step(state, ids, chosen, 0.0)[0] for _ in range(5)}
+    losses = {take_step(state, batches_of(ids, chosen), chosen, 0.0)[0] for _ in range(5)}
     assert len(losses) == 5
 
 
@@ -584,7 +585,7 @@ def test_without_carrying_every_window_begins_with_zeros(corpus):
             )
             state.step = 1  # in the midst of an epoch
             state.carried = [tuple(torch.full_like(part, before) for part in state.carried[0])]
-            losses[carry, before] = take_step(state, ids, chosen, 0.0)[0]
+            losses[carry, before] = take_step(state, batches_of(ids, chosen), chosen, 0.0)[0]
     assert losses[False, 0.9] == losses[False, 0.0] == losses[True, 0.0] != losses[True, 0.9]
 
 
@@ -594,7 +595,7 @@ def test_gradient_descent_goes_down_the_gradient(corpus):
     state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), chosen, len(corpus.vocabulary))
     for _ in range(3):
         before = [p.detach().clone() for p in state.model.parameters()]
-        take_step(state, corpus.ids["train"], chosen, 0.5)
+        take_step(state, batches_of(corpus.ids["train"], chosen), chosen, 0.5)
         moved = [a - b for a, b in zip(state.model.parameters(), before, strict=True)]
         norm = torch.cat([m.detach().flatten() for m in moved]).norm()
         assert float(norm) == pytest.approx(0.5 * 0.01, rel=1e-3)
@@ -603,7 +604,7 @@ def test_gradient_descent_goes_down_the_gradient(corpus):
 def test_weights_are_dropped_anew_at_every_window(corpus):
     chosen, ids = replace(CHOSEN, weight_drop=0.5), corpus.ids["train"][:19]  # one batch an epoch
     state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), chosen, len(corpus.vocabulary))
-    losses = {take_step(state, ids, chosen, 0.0)[0] for _ in range(5)}
+    losses = {take_step(state, batches_of(ids, chosen), chosen, 0.0)[0] for _ in range(5)}
     assert len(losses) == 5
 
 
@@ -616,7 +617,7 @@ def test_a_dropped_weight_is_left_as_it_was(corpus):
     masks = state.model.draw_weight_masks(0.5, generator)
     state.carried = [tuple(torch.full_like(p, 0.5) for p in parts) for parts in state.carried]
     before = state.model.arrays()
-    take_step(state, corpus.ids["train"], chosen, 1.0)
+    take_step(state, batches_of(corpus.ids["train"], chosen), chosen, 1.0)
     for layer, mask in enumerate(masks):
         name = f"recurrent.weight_hh_l{layer}"
         moved = state.model.arrays()[name] != before[name]
@@ -629,12 +630,12 @@ def test_a_dropped_weight_is_left_as_it_was(corpus):
 
 def test_a_loss_that_is_no_number_changes_no_weight(corpus):
     state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), CHOSEN, len(corpus.vocabulary))
-    take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+    take_step(state, batches_of(corpus.ids["train"], CHOSEN), CHOSEN, 1e-2)
     with torch.no_grad():
         state.model.get_parameter("output.bias")[1] = math.nan
     before = state.model.arrays()
     with pytest.raises(DivergenceError) as caught:
-        take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+        take_step(state, batches_of(corpus.ids["train"], CHOSEN), CHOSEN, 1e-2)
     assert "after step 1" in caught.value.message
     assert "--learning-rate 0.0033" in caught.value.hint
     for name, array in state.model.arrays().items():
@@ -652,7 +653,7 @@ def test_a_gradient_that_is_no_number_changes_no_weight(bad, corpus):
     bias = state.model.get_parameter("output.bias")
     bias.register_hook(lambda gradient: gradient * bad)
     with pytest.raises(DivergenceError):
-        take_step(state, corpus.ids["train"], CHOSEN, 1e-2)
+        take_step(state, batches_of(corpus.ids["train"], CHOSEN), CHOSEN, 1e-2)
     assert all((a == before[name]).all() for name, a in state.model.arrays().items())
 
 
@@ -690,7 +691,7 @@ DROPPING = replace(CHOSEN, dropout=0.2)
 def trained_for(steps, model, corpus, chosen=DROPPING):
     state = fresh_state(ModelSettings(model, "tanh", 4, 5, 2), chosen, len(corpus.vocabulary))
     for _ in range(steps):
-        loss, _ = take_step(state, corpus.ids["train"], chosen, 1e-2)
+        loss, _ = take_step(state, batches_of(corpus.ids["train"], chosen), chosen, 1e-2)
         state.reported.add(loss)
         state.evaluated.add(loss)
     return state
@@ -763,7 +764,7 @@ def test_a_restored_state_is_no_view_of_the_file(corpus, tmp_path):
     state = trained_for(2, "gru", corpus)
     first = saved_and_restored(state, corpus, tmp_path)
     before = {n: p.detach().clone() for n, p in state.model.named_parameters()}
-    take_step(first, corpus.ids["train"], DROPPING, 1e-1)
+    take_step(first, batches_of(corpus.ids["train"], DROPPING), DROPPING, 1e-1)
     again = read_checkpoint(model_path(tmp_path, 2)).weights
     for name, parameter in before.items():
         assert torch.equal(parameter, torch.from_numpy(again[name]))

@@ -10,7 +10,7 @@ import torch
 
 from charrnn import training_contenders as contenders
 from charrnn.settings import ModelSettings, TrainingSettings
-from charrnn.step import take_step
+from charrnn.step import batches_of, take_step
 from charrnn.training_benchmark import Case
 from charrnn.training_contenders import Product
 from charrnn.training_state import fresh_state
@@ -35,7 +35,7 @@ def test_the_baseline_takes_the_step_that_charrnn_takes(model: str) -> None:
     before = state.model.arrays()
     for _ in range(4):
         step()
-        take_step(state, ids, training, contenders.LEARNING_RATE)
+        take_step(state, batches_of(ids, training), training, contenders.LEARNING_RATE)
     theirs = dict(twin.named_parameters())
     for name, ours in state.model.arrays().items():
         assert np.abs(ours - before[name]).max() > 1e-3

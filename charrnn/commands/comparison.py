@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from charrnn.baseline_cache import Key
     from charrnn.baselines import Baseline
     from charrnn.checkpoints import ModelRecord
+    from charrnn.heldout import HeldOut
 
     Seen = dict[Key, dict[str, Baseline]]
     """What was measured already, by what it belongs to."""
@@ -19,7 +20,7 @@ _COMPRESSORS = ("xz", "bz2", "ppmd")
 def beside(
     checkpoint: Path,
     record: "ModelRecord",
-    text: str,
+    held_out: "HeldOut",
     corpus: list[Path] | None,
     seen: "Seen",
     quiet: bool,
@@ -35,9 +36,10 @@ def beside(
     from charrnn.files import sha256
     from charrnn.original import training_text
 
-    data = text.encode()
+    text = "".join(held_out.pieces())
+    data = record.vocabulary.reading.utf8_of(text)
     part, vocabulary = record.corpus["splits"]["train"], record.vocabulary
-    key = Key(sha256(data), str(part["sha256"]), sha256(vocabulary.characters.encode()))
+    key = Key(held_out.sha256, str(part["sha256"]), sha256(vocabulary.characters.encode()))
     learned = {key.training, *(file["sha256"] for file in record.corpus["files"])}
     if learned & {key.text, sha256(text[: int(part["end"])].encode())}:
         return []

@@ -21,15 +21,14 @@ class Scored(NamedTuple):
     """the mean loss of each block of the text"""
 
 
-def scored(row: dict[str, Any], characters: str, losses: "ArrayLike") -> Scored:
-    """A row with its interval, of a text of N characters and their losses (N,)."""
-    from charrnn.files import sha256
+def scored(row: dict[str, Any], text: str, characters: int, losses: "ArrayLike") -> Scored:
+    """A row with its interval, of a text of N characters, its SHA-256, and losses (N,)."""
     from charrnn.intervals import block_length, block_means, interval
 
     means = block_means(losses)
     limits = interval(means, row["nats_per_char"])
-    more = {"interval": limits, "block_length": block_length(len(characters)) if limits else None}
-    return Scored(row | more, sha256(characters.encode()), means)
+    more = {"interval": limits, "block_length": block_length(characters) if limits else None}
+    return Scored(row | more, text, means)
 
 
 def with_differences(results: list[Scored]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
     from charrnn.checkpoints import Checkpoint
+    from charrnn.heldout import HeldOut
 
 SPLITS = ("val", "test", "train")
 
@@ -95,12 +96,12 @@ def evaluate(
             path, checkpoint = runs.open_found(reference, checkpoint_dir, read_checkpoint)
             if reference is None and json and not quiet:  # elsewhere the result itself says it
                 console.notice(f"checkpoint {path}")
-            result, characters = _score(
+            result, held_out = _score(
                 *(path, checkpoint, text, split, corpus),
                 *(exact, cold_windows, losses, threads, quiet),
             )
             if baselines:
-                beside = comparison.beside(path, checkpoint.record, characters, corpus, seen, quiet)
+                beside = comparison.beside(path, checkpoint.record, held_out, corpus, seen, quiet)
                 result = result._replace(row=result.row | {"baselines": beside})
             results.append(result)
     finally:  # what was scored before a failure is told, too
@@ -135,7 +136,7 @@ def _score(
     losses: Path | None,
     threads: int | None,
     quiet: bool,
-) -> tuple[Scored, str]:
+) -> tuple[Scored, "HeldOut"]:
     """A checkpoint's score on a text, and the text."""
     import contextlib
     import io
@@ -147,32 +148,28 @@ def _score(
     from charrnn.continuation import no_probabilities
     from charrnn.files import write_output
     from charrnn.model import CharacterModel
-    from charrnn.texts import read_text
     from charrnn.workers import Workers, prepare
 
     threads = threads or machine.processors()
     prepare(threads)
 
     record, weights = checkpoint
-    if text is not None:
-        read = read_text(text)
-        characters, what = read.characters, str(text)
-        if read.sha256 in {file["sha256"] for file in record.corpus["files"]}:
-            console.warn(f"{text} is the text this model was trained on")
-    else:
-        characters, remark = heldout.split_text(path, record, split, corpus)
-        what = split
-        if remark:
-            console.warn(remark)
-    if window is not None and window > len(characters):
+    with console.progress(0, "B", quiet=quiet) as bar:
+        if text is not None:
+            held_out = heldout.own_text([text], record, told=bar.update)
+        else:
+            held_out = heldout.split_text(path, record, split, corpus, told=bar.update)
+    what, ids = str(text or split), held_out.ids
+    if held_out.remark:
+        console.warn(held_out.remark)
+    if window is not None and window > len(ids):
         raise UsageError(
-            f"--cold-windows {window}: the text has {len(characters):,} characters",
-            f"--cold-windows {len(characters)}, or --exact to read it as one stream",
+            f"--cold-windows {window}: the text has {len(ids):,} characters",
+            f"--cold-windows {len(ids)}, or --exact to read it as one stream",
         )
     vocabulary = record.vocabulary
     model = CharacterModel(record.settings, len(vocabulary))
     model.load(weights)
-    ids = vocabulary.encode(characters)
     each = np.zeros(len(ids), dtype=np.float32)
     trained_on = int(record.corpus["splits"]["train"]["end"])
     with (
@@ -183,7 +180,8 @@ def _score(
             model,
             ids,
             start=vocabulary.start,
-            byte_count=len(characters.encode()),
+            byte_count=held_out.bytes,
+            rare=vocabulary.rare,
             escape=evaluation.escape_probability(len(vocabulary), trained_on),
             exact=exact,
             window=window,
@@ -195,7 +193,8 @@ def _score(
         raise no_probabilities()
     if score.unknown and not quiet:
         console.warn(
-            f"{score.unknown:,} of {score.characters:,} characters are ones training never saw; "
+            f"{score.unknown:,} of {score.characters:,} characters are "
+            f"{'rarer than --min-count' if vocabulary.unknown else 'ones training never saw'}; "
             "each pays for being unknown and for which one it was"
         )
     if losses is not None:
@@ -212,7 +211,7 @@ def _score(
         "unknown": score.unknown,
         **score.to_json(),
     }
-    return scored(row, characters, each), characters
+    return scored(row, held_out.sha256, len(ids), each), held_out
 
 
 def _show(rows: list[dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """Options that several subcommands share, and help pages in sections."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
 
 CHECKPOINTS = Path("checkpoints")
+
+
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\"}
+
+
+def unescaped(text: str) -> str:
+    """A text with its escapes resolved, since no shell passes on a NUL."""
+    return re.sub(r"\\([ntr0\\])", lambda found: _ESCAPES[found[1]], text)
 
 
 def help_alone(context: typer.Context) -> None:

@@ -1,12 +1,12 @@
 """How charrnn sample writes what it has drawn: raw or as JSON, to stdout or to a file."""
 
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charrnn import console
 from charrnn.commands import novelty
+from charrnn.commands.options import unescaped
 from charrnn.files import output_file
 from charrnn.signals import unwinding
 
@@ -45,7 +45,7 @@ def raw(
     can be put after these. `echo` puts the prompt before it. `shown` is whether all of it goes
     to a terminal, where nothing should follow on its last line.
     """
-    end = _unescaped(separator)
+    end = unescaped(separator)
     for request, pieces in drawn:
         if echo:
             yield request.prompt
@@ -69,11 +69,3 @@ def write(pieces: Iterable[str], output: Path | None) -> None:
         for piece in pieces:
             # As console.use_utf8 has it: JSON may name a file whose name is no UTF-8.
             stream.write(piece.encode("utf-8", "surrogateescape"))
-
-
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\"}
-
-
-def _unescaped(text: str) -> str:
-    """A text with its escapes resolved, since no shell passes on a NUL."""
-    return re.sub(r"\\([ntr0\\])", lambda found: _ESCAPES[found[1]], text)

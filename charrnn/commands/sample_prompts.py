@@ -85,10 +85,8 @@ def _of_file(name: str) -> str:
     """The text of --prompt-file, without the line end that ends it."""
     from charrnn.texts import decode, read_text
 
-    if name == "-":
-        text = decode(Path("stdin"), sys.stdin.buffer.read()).characters
-    else:
-        text = read_text(Path(name)).characters
+    piped = name == "-"
+    text = decode(Path("stdin"), sys.stdin.buffer.read()) if piped else read_text(Path(name))
     return text.removesuffix("\n").removesuffix("\r")
 
 

@@ -20,6 +20,20 @@ if TYPE_CHECKING:
     from charrnn.signals import Signals
 
 
+OTHER_FLAGS = {
+    "checkpoint_steps": "--checkpoint-steps",
+    "evaluation_steps": "--evaluation-steps",
+    "encoding": "--encoding",
+    "newlines": "--newlines",
+    "normalize": "--normalize",
+    "lowercase": "--lowercase",
+    "document_separator": "--document-separator",
+    "min_count": "--min-count",
+    "init_from": "--init-from",
+}
+"""What a whole command names where it was given, besides the plan; by name."""
+
+
 @dataclasses.dataclass
 class Watch:
     """What a person, a queue or the clock may ask of training while it goes on."""
@@ -45,6 +59,7 @@ class Watch:
             session.run,
             stop=stop,
             save=self.signals.save,
+            afresh=session.afresh,
         )
         # Closed wherever a second signal comes: the save under way ends before the lock does.
         with contextlib.closing(told), dashboard.display(session, self.quiet) as shown:
@@ -65,8 +80,15 @@ class Watch:
         raise StoppedError(self.signals.received, f"{session.run}: stopped at {place}", hint)
 
 
-def begin(run: Path, text: "Corpus", plan: "Plan", given: Mapping[str, Any], watch: Watch) -> None:
-    """Begin a run and train."""
+def begin(
+    run: Path,
+    text: "Corpus",
+    plan: "Plan",
+    initial: dict[str, Any] | None,
+    given: Mapping[str, Any],
+    watch: Watch,
+) -> None:
+    """Begin a run and train; `initial` is the checkpoint that it begins with, see RunRecord."""
     from charrnn import session
 
     begun = session.begin(
@@ -77,6 +99,7 @@ def begin(run: Path, text: "Corpus", plan: "Plan", given: Mapping[str, Any], wat
         checkpoint_steps=given.get("checkpoint_steps"),
         evaluation_steps=given.get("evaluation_steps"),
         fractions=(given.get("val_frac", 0.1), given.get("test_frac", 0.0)),
+        initial=initial,
     )
     watch.over(begun)
 
@@ -138,7 +161,7 @@ def explicit_command(plan: "Plan", given: Mapping[str, Any], run_name: str) -> s
         file = given.get(f"{split}_file")
         fraction = given.get(f"{split}_frac", share)
         flags += [f"--{split}-file", str(file)] if file else [f"--{split}-frac", f"{fraction}"]
-    for name in "checkpoint_steps", "evaluation_steps":
-        if name in given:
-            flags += [f"--{name.replace('_', '-')}", str(given[name])]
+    for name, flag in OTHER_FLAGS.items():
+        if given.get(name, False) is not False:
+            flags += [flag] if given[name] is True else [flag, str(given[name])]
     return planning.explicit_command(given["corpus"], plan, flags)

@@ -4,7 +4,6 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charrnn import console
@@ -12,9 +11,10 @@ from charrnn.commands import sitting
 from charrnn.commands import train_options as options
 from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet
 from charrnn.errors import UsageError
-from charrnn.settings import ModelSettings, TrainingSettings, check_nonlinearity
+from charrnn.settings import ModelSettings, TrainingSettings, check_nonlinearity, to_json
 
 if TYPE_CHECKING:
+    from charrnn.commands.corpus_reading import Parent
     from charrnn.corpus import Corpus
     from charrnn.planning import Plan
 
@@ -49,6 +49,14 @@ def train(
     val_file: options.ValFile = None,
     test_frac: options.TestFrac = None,
     test_file: options.TestFile = None,
+    encoding: options.Encoding = None,
+    newlines: options.Newlines = None,
+    normalize: options.Normalize = None,
+    lowercase: options.Lowercase = None,
+    document_separator: options.DocumentSeparator = None,
+    min_count: options.MinCount = None,
+    rehash: options.Rehash = False,
+    init_from: options.InitFrom = None,
     precision: options.Precision = None,
     device: options.Device = None,
     threads: options.Threads = None,
@@ -72,6 +80,7 @@ def train(
       charrnn train hamlet.txt --model lstm --hidden-size 512 --minutes 60
       charrnn train part1.txt part2.txt --epochs 10 --dropout 0.2 --name both
       charrnn train hamlet.txt --name night --resume     # one line for a queue
+      charrnn train books/ notes.txt.gz --encoding windows-1252
       charrnn train hamlet.txt --dry-run                 # what would be done
 
     What is left out is chosen to fit the text.
@@ -86,7 +95,8 @@ def train(
     if deadline is not None and not (math.isfinite(deadline) and deadline > 0):
         raise UsageError(f"--deadline {deadline:g}: must be a number of minutes above 0")
 
-    from charrnn import run_record, runs, verdict
+    from charrnn import documents, run_record, runs, verdict
+    from charrnn.commands import corpus_reading
     from charrnn.locks import locked
     from charrnn.schedule import Budget
     from charrnn.signals import Signals
@@ -97,29 +107,34 @@ def train(
     budget = Budget(**limits) if limits else None
     if name is not None:
         runs.check_name(name)
+    asked = corpus_reading.asked(given)
     if resume and overwrite:
         raise UsageError("--resume and --overwrite: give one of them")
     if not corpus and not (resume and name):
         raise UsageError("no corpus given", "charrnn train FILE.txt")
+    if corpus:
+        default = runs.default_name(corpus[0], model or "gru")
+        given["corpus"] = corpus = [documents.spooled(path) for path in corpus]
     if not corpus and not (checkpoint_dir / (name or "") / run_record.RUN_FILE).exists():
         raise UsageError(
             f"{checkpoint_dir / (name or '')}: no run of that name",
             f"start it: charrnn train FILE.txt --name {name}",
         )
-    run = checkpoint_dir / (name or runs.default_name((corpus or [])[0], model or "gru"))
+    run = checkpoint_dir / (name or default)
     if name and run.is_dir() and not (resume or overwrite or dry_run):
         raise runs.taken(run)
     with Signals() as signals:
         record = run_record.read_run(run) if resume else None
         if record is not None:
-            run_record.check_same(run.name, record, given, limits)
+            run_record.check_same(run.name, record, given | asked, limits)
             if dry_run:
                 console.say(record.command)
                 return
         else:
             check_nonlinearity(model or "gru", nonlinearity)
-            text = _read(corpus or [], given)
-            plan = _plan(text, budget, given, quiet)
+            parent = corpus_reading.parent(given)
+            text = corpus_reading.read(given, parent)
+            plan = _plan(text, budget, given, parent, quiet)
             if dry_run:
                 console.say(sitting.explicit_command(plan, given, run.name))
                 return
@@ -140,7 +155,8 @@ def train(
                 sitting.go_on(run, record, given, watch)
             else:
                 try:
-                    sitting.begin(run, text, plan, given, watch)
+                    initial = corpus_reading.initial(parent)
+                    sitting.begin(run, text, plan, initial, given, watch)
                 finally:
                     runs.abandon(run)  # what was not begun leaves no trace
     if json:
@@ -159,24 +175,16 @@ def _named(given: Mapping[str, Any], kind: type) -> dict[str, Any]:
     return {name: given[name] for name in given if name in names and given[name] != "auto"}
 
 
-def _read(paths: list[Path], given: Mapping[str, Any]) -> "Corpus":
-    from charrnn.corpus import read_corpus
-
-    corpus = read_corpus(
-        paths,
-        val_fraction=given.get("val_frac", 0.1),
-        test_fraction=given.get("test_frac", 0.0),
-        val_file=given.get("val_file"),
-        test_file=given.get("test_file"),
-    )
-    for path in corpus.trained_on():
-        console.warn(f"{path} is trained on as well: its score says nothing about a new text")
-    return corpus
-
-
-def _plan(text: "Corpus", budget: Any, given: Mapping[str, Any], quiet: bool) -> "Plan":
+def _plan(
+    text: "Corpus",
+    budget: Any,
+    given: Mapping[str, Any],
+    parent: "Parent | None",
+    quiet: bool,
+) -> "Plan":
     """What the run will be, said on stderr before it is begun."""
     from charrnn import machine, planning
+    from charrnn.inheritance import check_settings
 
     device = machine.choose_device(given.get("device", "auto"))
     settled = {
@@ -187,10 +195,14 @@ def _plan(text: "Corpus", budget: Any, given: Mapping[str, Any], quiet: bool) ->
     chosen = _named(given, TrainingSettings) | settled
     if chosen.get("precision") == "auto":
         del chosen["precision"]
+    model = _named(given, ModelSettings)
+    if parent is not None:
+        check_settings(parent.checkpoint.record.settings, model)
+        model = to_json(parent.checkpoint.record.settings)
     plan = planning.plan(
         characters=characters,
         budget=budget,
-        model=_named(given, ModelSettings),
+        model=model,
         training=chosen,
         multiplies_bf16=machine.multiplies_bf16(device),
     )

@@ -7,11 +7,12 @@ import typer
 
 from charrnn.commands.options import option
 
-_MODEL, _TRAINING, _BUDGET = "Model", "Training", "How long (one of)"
+_MODEL, _TRAINING, _BUDGET, _TEXT = "Model", "Training", "How long (one of)", "Text"
 _HELD_OUT, _MACHINE, _RUN = "Held-out text", "Machine", "The run"
 
 Corpus = Annotated[
-    list[Path] | None, typer.Argument(help="Text files (UTF-8), read one after the other.")
+    list[Path] | None,
+    typer.Argument(help="Files, also compressed ones; folders; patterns; - is stdin."),
 ]
 Model = Annotated[
     str | None, option("--model", "gru (default), lstm, rnn, gru-reset-before, product.", _MODEL)
@@ -84,6 +85,28 @@ TestFrac = Annotated[
     float | None, option("--test-frac", "Share kept for a last test (default 0).", _HELD_OUT)
 ]
 TestFile = Annotated[Path | None, option("--test-file", "A file kept for it instead.", _HELD_OUT)]
+
+Encoding = Annotated[
+    str | None, option("--encoding", "utf-8 (default), another of Python's, or bytes.", _TEXT)
+]
+Newlines = Annotated[
+    str | None, option("--newlines", "keep (default), or lf: CR LF and CR become LF.", _TEXT)
+]
+Normalize = Annotated[
+    str | None, option("--normalize", "To Unicode's normal form nfc or nfkc.", _TEXT)
+]
+Lowercase = Annotated[bool | None, option("--lowercase", "Every letter small.", _TEXT)]
+DocumentSeparator = Annotated[
+    str | None,
+    option("--document-separator", r"Stands between files; \n, \t, \0 are understood.", _TEXT),
+]
+MinCount = Annotated[
+    int | None, option("--min-count", "Rarer characters become one unknown.", _TEXT)
+]
+Rehash = Annotated[bool, option("--rehash", "Read the text even where the cache knows it.", _TEXT)]
+InitFrom = Annotated[
+    str | None, option("--init-from", "Begin with this checkpoint's model.", _MODEL)
+]
 
 Precision = Annotated[
     str | None, option("--precision", "Of products: auto (default), fp32 or bf16.", _MACHINE)
