@@ -18,12 +18,10 @@ def nuls(found: Survey, file: str) -> Problems:
     """NUL characters, which no text has."""
     nuls = found.number("\0")
     if nuls:
-        yield Problem(
-            f"{times(nuls, 'NUL character')}, which no text has: it may be UTF-16 in part, or "
-            "data and no text",
-            f"charrnn corpus info {file} --encoding utf-16; or leave them out: "
-            f"tr -d '\\0' < {file} > without-nul.txt",
-        )
+        way_out = f"leave them out: tr -d '\\0' < {file} > without-nul.txt"
+        if nuls > 0.01 * found.characters:
+            way_out = f"charrnn corpus info {file} --encoding utf-16 reads UTF-16; or {way_out}"
+        yield Problem(f"{times(nuls, 'NUL character')}, which no text has", way_out)
 
 
 def mojibake(found: Survey, file: str) -> Problems:

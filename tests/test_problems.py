@@ -56,7 +56,8 @@ def test_accents_and_signs_are_no_problem(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words", "way_out"),
     [
-        (PROSE + "a line\0\n" * 3, "3 NUL characters", "--encoding utf-16"),
+        (PROSE + "a line\0\n" * 3, "3 NUL characters", "tr -d '\\0' < a.txt"),
+        (PROSE.replace("e", "e\0"), "NUL characters", "--encoding utf-16"),
         (
             PROSE + ("“Café”, naïve—“voilà”\n" * 20).encode().decode("cp1252", "ignore"),
             "read as Windows-1252, and saved so",
