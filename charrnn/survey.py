@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.census import Counts
+from charrnn.excerpts import Excerpts
 from charrnn.layout import Layout, LayoutSurvey
 from charrnn.mojibake import Mojibake, mojibake
-from charrnn.passages import Passages
 from charrnn.reading import Reading
 from charrnn.scripts import kind, script, shares
 from charrnn.tokenizer import look_alikes, name
@@ -72,7 +72,7 @@ class Survey:
 
 def survey(pieces: Iterable[str]) -> Survey:
     """Examine a text that comes in pieces, in memory that does not grow with it."""
-    counts, layout, passages = Counts(), LayoutSurvey(), Passages()
+    counts, layout, passages = Counts(), LayoutSurvey(), Excerpts()
     for piece in pieces:
         counts.add(piece)
         layout.feed(piece)

@@ -194,6 +194,14 @@ def name(character: str) -> str:
 
 
 _CONTROL_NAMES = {
-    "\n": "newline", "\t": "tab", "\r": "carriage return", "\0": "nul", "\f": "form feed",
-    "\v": "vertical tab", "\b": "backspace", "\a": "bell", "\x1b": "escape", "\x7f": "delete",
+    "\n": "newline",
+    "\t": "tab",
+    "\r": "carriage return",
+    "\0": "nul",
+    "\f": "form feed",
+    "\v": "vertical tab",
+    "\b": "backspace",
+    "\a": "bell",
+    "\x1b": "escape",
+    "\x7f": "delete",
 }

@@ -50,7 +50,7 @@ ROWS = (
     ("recovery", "saver", "step"),
     ("training",),
     ("calibration",),
-    ("layout", "mojibake", "passages", "scripts"),
+    ("layout", "mojibake", "excerpts", "scripts"),
     ("survey",),
     ("problem",),
     ("character_problems", "layout_problems"),

@@ -4,7 +4,7 @@ _SIZE = 1 << 12  # characters
 _MOST = 1 << 8  # passages
 
 
-class Passages:
+class Excerpts:
     """Keeps a text that comes in pieces: all of it up to a million characters, else passages
     at equal distances, between half a million and a million characters together."""
 

@@ -6,18 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn import passages
-from charrnn.passages import Passages
+from charrnn import excerpts
+from charrnn.excerpts import Excerpts
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passages, "_SIZE", 10)
-    monkeypatch.setattr(passages, "_MOST", 8)
+    monkeypatch.setattr(excerpts, "_SIZE", 10)
+    monkeypatch.setattr(excerpts, "_MOST", 8)
 
 
 def sample(text: str, size: int) -> str:
-    found = Passages()
+    found = Excerpts()
     for start in range(0, len(text), size):
         found.feed(text[start : start + size])
     return found.text()
