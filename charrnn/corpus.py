@@ -14,7 +14,7 @@ import numpy as np
 from charrnn import stored
 from charrnn.beside import Digest
 from charrnn.census import LARGE, Census, Counts, facts_of_files, take, vocabulary_of
-from charrnn.documents import find
+from charrnn.documents import find, title
 from charrnn.errors import TextError, UsageError
 from charrnn.files import sha256
 from charrnn.reading import Reading
@@ -303,4 +303,4 @@ def corpus_digest(texts: Sequence[Text]) -> str:
 
 
 def _file_record(text: Text) -> dict[str, Any]:
-    return {"name": text.path.name, "bytes": text.bytes, "sha256": text.sha256}
+    return {"name": title(text.path), "bytes": text.bytes, "sha256": text.sha256}

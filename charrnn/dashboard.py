@@ -13,6 +13,7 @@ import numpy as np
 from charrnn import console
 from charrnn.batches import windows_per_epoch
 from charrnn.checkpoints import read_record
+from charrnn.documents import title
 from charrnn.errors import CheckpointError
 from charrnn.events import (
     Evaluated,
@@ -143,8 +144,8 @@ class Dashboard(Display):
         from rich.text import Text
 
         settings = self._session.state.model.settings
-        title = f"{self._session.run.name}: {settings} on {self._session.corpus.texts[0].path.name}"
-        parts: list[RenderableType] = [Text(console.one_line(title), style="bold")]
+        heading = f"{self._session.run.name}: {settings} on {title(self._session.corpus.names[0])}"
+        parts: list[RenderableType] = [Text(console.one_line(heading), style="bold")]
         parts += [self._bars(), Text(), self._numbers()]
         if self._seen.sample:
             parts += [Text(), self._sample_panel()]

@@ -34,6 +34,7 @@ _GZIP, _XZ, _ZSTD = b"\x1f\x8b\x08", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 _BZIP2, _BZIP2_BLOCK = b"BZh", b"1AY&SY"
 _HEAD = 2**16  # bytes by which a folder's file is judged
 _CHUNK = 2**20
+_PIPED = "piped"
 _OF_THE_SYSTEM = ("/proc/", "/sys/", "/dev/")  # files that may never end
 _PATTERN = set("*?[")
 
@@ -148,7 +149,7 @@ def spooled(path: Path) -> Path:
             raise TextError(
                 f"{path}: needs a home directory to be kept in", "put it into a file first"
             )
-        folder = cache / "piped"
+        folder = cache / _PIPED
         make_directory(folder)
         sweep(folder)
         # Not sys.stdin, which Python cannot close while something waits there.
@@ -156,6 +157,11 @@ def spooled(path: Path) -> Path:
             return _kept(stream, folder, "stdin" if path == STDIN else str(path))
     except OSError as error:
         raise TextError(f"{path}: {error.strerror}", "give a file with text in it") from None
+
+
+def title(path: Path) -> str:
+    """A document's name for people: what was piped in has none of its own."""
+    return "stdin" if path.parent.name == _PIPED and len(path.stem) == 64 else path.name
 
 
 def _kept(stream: BinaryIO, folder: Path, name: str) -> Path:

@@ -15,6 +15,7 @@
     ├── TryAgainError           75    the same command may work later
     │   ├── DiskFullError       75    no space left
     │   ├── LockedError         75    another process is at work on it
+    │   ├── NetworkError        75    no network, or one that breaks off
     │   └── DeadlineError       75    the time given is up; the work is saved
     └── StoppedError     128 + signal  a signal asked us to stop; the work is saved
 """
@@ -86,6 +87,10 @@ class DiskFullError(TryAgainError):
 
 class LockedError(TryAgainError):
     """Another process is at work on the same thing."""
+
+
+class NetworkError(TryAgainError):
+    """There is no network, or it breaks off."""
 
 
 class DeadlineError(TryAgainError):

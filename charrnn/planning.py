@@ -9,6 +9,7 @@ from typing import Any
 from charrnn import machine
 from charrnn.batches import windows_per_epoch
 from charrnn.corpus import Corpus
+from charrnn.documents import title
 from charrnn.schedule import Budget
 from charrnn.settings import GATES, ModelSettings, TrainingSettings, to_json
 
@@ -22,6 +23,8 @@ WEIGHT_DECAYS = {"adamw": 0.1, "sgd": 2e-4}
 
 OPERATIONS_PER_SECOND = 7e10
 """About what a processor thread gets through while training; only choices rest on it."""
+
+_NAMED = 5  # files
 
 GPU_THREADS = 50
 """How many such threads a GPU is taken for."""
@@ -127,7 +130,9 @@ def _dropout(epochs: float) -> float:
 def describe(chosen: Plan, corpus: Corpus) -> list[str]:
     """A plan in three lines: what is read, what learns, and how."""
     model, training = chosen.model, chosen.training
-    names = ", ".join(text.path.name for text in corpus.texts)
+    names = ", ".join(title(text.path) for text in corpus.texts[:_NAMED])
+    if len(corpus.texts) > _NAMED:
+        names += f" and {len(corpus.texts) - _NAMED:,} more files"
     train, held_out = len(corpus.ids["train"]), len(corpus.ids["val"])
     epoch = windows_per_epoch(train, training.seq_length, training.batch_size)
     where = f"dropout {training.dropout:g}, "

@@ -128,7 +128,9 @@ def _held_out(record: RunRecord) -> str:
     known = {file["sha256"] for file in record.corpus["files"]}
     seen = own and part["file"]["sha256"] in known
     which = "which it was trained on as well" if seen else "which training never saw"
-    return f"{where} ({part['end'] - part['start']:,} characters), {which}"
+    count, most = part["end"] - part["start"], record.schedule.evaluation_characters
+    characters = f"{count:,} characters" if count <= most else f"{most:,} of {count:,} characters"
+    return f"{where} ({characters}), {which}"
 
 
 def _fit(held_out: float, train: float | None, evaluations: Sequence[dict[str, Any]]) -> str:

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from charrnn import baselines, compressors
+from charrnn import baselines, compressors, prices
 from charrnn.baselines import NAMES, Baseline, measure, tail
 from charrnn.compressors import BZ2, PPMD, XZ, added_bits, is_installed
 from charrnn.evaluation import escape_probability, score
+from charrnn.intervals import block_edges
 from charrnn.model import CharacterModel
 from charrnn.ngram import choose_order
 from charrnn.settings import ModelSettings
@@ -120,7 +121,7 @@ def test_a_long_text_is_scored_in_pieces_as_it_is_at_once(monkeypatch, english):
     text, training = english[1500:], english[:1500]
     vocabulary = "".join(sorted(set(english)))
     at_once = found(text, training, vocabulary)["ngram"].nats
-    monkeypatch.setattr(baselines, "_AT_ONCE", 7)
+    monkeypatch.setattr(prices, "_AT_ONCE", 7)
     assert found(text, training, vocabulary)["ngram"].nats == pytest.approx(at_once, rel=1e-12)
 
 
@@ -180,6 +181,31 @@ def test_a_cut_goes_between_characters():
     assert [tail(training, size).decode() for size in range(7)] == [
         *("", "a", "a", "a", "茶a", "茶a", "é茶a")
     ]
+
+
+# In blocks, and of a text that is too long.
+
+
+def test_blocks_are_of_the_text_that_is_scored(english):
+    """Those of losses sum to the whole; PPMd's, told as it goes, all but do."""
+    text, training = english[1000:] + "☃", english[:1000]
+    made = found(text, training, "".join(sorted(set(english))))
+    sizes = np.diff(block_edges(len(text)))
+    for name in "uniform", "unigram", "ngram", "ppmd":
+        if made[name].nats is not None:
+            spent = float(sizes @ np.array(made[name].blocks))
+            assert spent == pytest.approx(made[name].nats, rel=0.04 if name == "ppmd" else 1e-9)
+    assert made["xz"].blocks == made["bz2"].blocks == ()
+    assert len(set(made["unigram"].blocks)) == len(sizes)
+    assert {each.blocks for each in found("ab", "abab", "ab").values()} == {()}
+
+
+def test_a_text_that_is_too_long_has_the_two_that_are_quick(monkeypatch):
+    monkeypatch.setattr(baselines, "_MOST_SCORED", 5)
+    made = found("ababab", "abab", "ab")
+    assert [name for name in NAMES if made[name].nats is not None] == ["uniform", "unigram"]
+    assert made["xz"].reason == "a text of more than 5 bytes would take too long"
+    assert found("ababa", "abab", "ab")["ngram"].nats is not None
 
 
 # What cannot be measured.

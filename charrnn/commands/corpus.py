@@ -7,19 +7,15 @@ import typer
 
 from charrnn import console
 from charrnn.commands import train_options
-from charrnn.commands.options import Command, Json, help_alone, unescaped
+from charrnn.commands.fetch import fetch
+from charrnn.commands.options import CORPORA, Command, Directory, Json, help_alone, unescaped
 from charrnn.errors import CharrnnError, UnreadableError
 
 app = typer.Typer(rich_markup_mode=None)
-
-CORPORA = Path("corpora")
+app.command(cls=Command)(fetch)
 
 COUNTED = 2**26
 """Bytes up to which the characters of a text are counted in a list."""
-
-Directory = Annotated[
-    Path, typer.Option("--directory", help="Where texts are kept.", metavar="DIR")
-]
 
 Files = Annotated[
     list[Path], typer.Argument(help="Files, also compressed ones; folders; patterns; - is stdin.")
@@ -28,11 +24,12 @@ Files = Annotated[
 
 @app.callback(invoke_without_command=True)
 def corpus(context: typer.Context) -> None:
-    """List, examine and build texts.
+    """List, examine, build and download texts.
 
     \b
     Examples:
       charrnn corpus build python-reference
+      charrnn corpus fetch tinyshakespeare
       charrnn corpus info hamlet.txt
     """
     help_alone(context)
@@ -66,6 +63,7 @@ def list_(directory: Directory = CORPORA, json: Json = False) -> None:
         )
     for name in missing:
         console.notice(f"charrnn corpus build {name} makes {directory / name}.txt")
+    console.notice("charrnn corpus fetch lists the standard texts that can be downloaded")
 
 
 _COLUMNS = ("bytes", "characters", "distinct")

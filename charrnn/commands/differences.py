@@ -59,6 +59,38 @@ def with_differences(results: list[Scored]) -> list[dict[str, Any]]:
     return rows
 
 
+def from_best_baseline(
+    result: Scored, baselines: list[dict[str, Any]], means: "dict[str, NDArray[np.float64]]"
+) -> dict[str, Any] | None:
+    """How a model differs from the best of its baselines; None where none was measured.
+
+    `means` are of each baseline's blocks, where they can be told: then the interval is of the
+    difference, of 95% for all baselines together (Bonferroni), since which is the best was
+    not known before. Of the others it is how far the model's own interval lies from them.
+    """
+    from charrnn.intervals import CONFIDENCE, interval
+
+    measured = [each for each in baselines if "nats_per_char" in each]
+    if not measured:
+        return None
+    best = min(measured, key=lambda each: float(each["nats_per_char"]))
+    mean = result.row["nats_per_char"] - best["nats_per_char"]
+    own, limits = result.row["interval"], None
+    paired = best["name"] in means
+    if paired:
+        confidence = 1 - (1 - CONFIDENCE) / len(measured)
+        limits = interval(result.means - means[best["name"]], mean, confidence)
+    elif own:
+        limits = (own[0] - best["nats_per_char"], own[1] - best["nats_per_char"])
+    return {
+        "best": best["name"],
+        "nats_per_char": mean,
+        "interval": limits,
+        "paired": paired,
+        "real": None if limits is None else not limits[0] <= 0 <= limits[1],
+    }
+
+
 def margin(value: float, limits: tuple[float, float] | None) -> str:
     """A mean loss with half its interval's width, as 1.4520 ± 0.0230."""
     half = f" ± {console.figure((limits[1] - limits[0]) / 2, 4)}" if limits else ""

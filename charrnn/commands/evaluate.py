@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn import console
+from charrnn.commands import where as failings
 from charrnn.commands.differences import (
     Scored,
     margin,
@@ -15,12 +16,14 @@ from charrnn.commands.differences import (
 )
 from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet, option
 from charrnn.errors import UsageError
+from charrnn.rows import scored_on
 
 if TYPE_CHECKING:
     from charrnn.checkpoints import Checkpoint
     from charrnn.heldout import HeldOut
 
 SPLITS = ("val", "test", "train")
+FORMATS = ("table", "json", "latex", "markdown")
 
 
 def evaluate(
@@ -45,6 +48,10 @@ def evaluate(
         bool,
         typer.Option("--baselines/--no-baselines", help="Beside them, what any model must beat."),
     ] = True,
+    where: Annotated[
+        bool,
+        option("--where", "Show where it fails: characters, places, passages; how sure it is."),
+    ] = False,
     losses: Annotated[
         Path | None, option("--losses", "Write each character's loss (nats) to a .npy file.")
     ] = None,
@@ -52,6 +59,9 @@ def evaluate(
         int | None, option("--threads", "Default: the processors there are.")
     ] = None,
     checkpoint_dir: CheckpointDir = CHECKPOINTS,
+    format: Annotated[
+        str, option("--format", "Of the result: table, json, latex or markdown.")
+    ] = "table",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -64,6 +74,8 @@ def evaluate(
       charrnn evaluate hamlet-gru --text macbeth.txt --json
       charrnn evaluate hamlet-gru --split test --exact
       charrnn evaluate hamlet-gru --cold-windows 256
+      charrnn evaluate hamlet-gru --where
+      charrnn evaluate hamlet-gru hamlet-lstm --format latex
 
     Each character is scored once, from all that stands before it: in 32 stretches, each
     entered after reading the 512 characters before it, or with --exact in one. With
@@ -83,6 +95,7 @@ def evaluate(
         raise UsageError("--losses: give one checkpoint")
     if threads is not None and threads < 1:
         raise UsageError(f"--threads {threads}: must be at least 1")
+    format = _format(format, json, where)
 
     from charrnn import runs
     from charrnn.checkpoints import read_checkpoint
@@ -94,25 +107,45 @@ def evaluate(
     try:
         for reference in references or [None]:
             path, checkpoint = runs.open_found(reference, checkpoint_dir, read_checkpoint)
-            if reference is None and json and not quiet:  # elsewhere the result itself says it
+            if reference is None and format != "table" and not quiet:  # a table says it itself
                 console.notice(f"checkpoint {path}")
             result, held_out = _score(
                 *(path, checkpoint, text, split, corpus),
                 *(exact, cold_windows, losses, threads, quiet),
+                where=where,
             )
             if baselines:
                 beside = comparison.beside(path, checkpoint.record, held_out, corpus, seen, quiet)
-                result = result._replace(row=result.row | {"baselines": beside})
+                result = comparison.against(result, held_out, beside)
             results.append(result)
     finally:  # what was scored before a failure is told, too
         rows = with_differences(results)
-        if json:
+        if format == "json":
             for row in rows:
                 console.say_json(row)
-    if not json:
+    if format in ("latex", "markdown"):
+        from charrnn import paper
+
+        console.write(paper.latex(rows) if format == "latex" else paper.markdown(rows))
+    if format == "table":
         _show(rows)
         if baselines:
             comparison.show(rows)
+        for sentence in _comparable(rows):
+            console.say_wrapped(console.one_line(sentence))
+        if where:
+            failings.show(rows)
+
+
+def _format(format: str, json: bool, where: bool) -> str:
+    """The format that is meant; raises UsageError where none can be."""
+    if format not in FORMATS:
+        raise UsageError(f"--format {format}: must be one of {', '.join(FORMATS)}")
+    if json and format in ("latex", "markdown"):
+        raise UsageError(f"--json and --format {format}: give one of them")
+    if where and format in ("latex", "markdown"):
+        raise UsageError(f"--where: is not in --format {format}", "--format table or json has it")
+    return "json" if json else format
 
 
 def _check_windows(window: int | None, exact: bool) -> None:
@@ -136,6 +169,8 @@ def _score(
     losses: Path | None,
     threads: int | None,
     quiet: bool,
+    *,
+    where: bool,
 ) -> tuple[Scored, "HeldOut"]:
     """A checkpoint's score on a text, and the text."""
     import contextlib
@@ -145,9 +180,11 @@ def _score(
     import numpy as np
 
     from charrnn import evaluation, heldout, machine
+    from charrnn.comparability import comparability
     from charrnn.continuation import no_probabilities
     from charrnn.files import write_output
     from charrnn.model import CharacterModel
+    from charrnn.where import Where
     from charrnn.workers import Workers, prepare
 
     threads = threads or machine.processors()
@@ -171,6 +208,7 @@ def _score(
     model = CharacterModel(record.settings, len(vocabulary))
     model.load(weights)
     each = np.zeros(len(ids), dtype=np.float32)
+    look = Where(ids, vocabulary) if where else None
     trained_on = int(record.corpus["splits"]["train"]["end"])
     with (
         contextlib.closing(Workers(threads)) as workers,
@@ -186,6 +224,7 @@ def _score(
             exact=exact,
             window=window,
             losses=each,
+            observe=look.observe if look else None,
             scored=bar.update,
             workers=workers,
         )
@@ -201,6 +240,14 @@ def _score(
         stream = io.BytesIO()
         np.save(stream, each, allow_pickle=False)
         write_output(losses, stream.getvalue())
+    beside = comparability(
+        record.corpus,
+        split=split,
+        reading=vocabulary.reading,
+        nats_per_char=score.nats_per_char,
+        own_text=None if text is None else held_out.sha256,
+        window=window,
+    )
     row = {
         "run": path.absolute().parent.name,
         "checkpoint": str(path),
@@ -209,7 +256,9 @@ def _score(
         "exact": exact,
         "protocol": evaluation.protocol(len(ids), exact=exact, window=window),
         "unknown": score.unknown,
+        "comparable": beside and beside.to_json(),
         **score.to_json(),
+        **({"where": look.to_json(each)} if look else {}),
     }
     return scored(row, held_out.sha256, len(ids), each), held_out
 
@@ -238,12 +287,19 @@ def _show(rows: list[dict[str, Any]]) -> None:
         console.say_wrapped(console.one_line(sentence))
 
 
+def _comparable(rows: list[dict[str, Any]]) -> list[str]:
+    """Whether published scores may be set beside these, once where it is the same of several."""
+    found = [(row["run"], row["comparable"]["sentence"]) for row in rows if row["comparable"]]
+    alone = len({sentence for _, sentence in found}) < 2
+    return list(
+        dict.fromkeys(sentence if alone else f"{run}: {sentence}" for run, sentence in found)
+    )
+
+
 def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
-    parts = {"val": "the held-out part", "test": "the test part", "train": "the training part"}
-    what = parts.get(row["split"], row["split"])
     return [
         ("checkpoint", row["checkpoint"]),
-        ("scored on", f"{what}, {row['characters']:,.0f} characters"),
+        ("scored on", scored_on(row)),
         ("protocol", row["protocol"]),
         ("nats/char", f"{margin(row['nats_per_char'], row['interval'])}{_explained(row)}"),
         ("bits/char", console.figure(row["bits_per_char"], 4)),

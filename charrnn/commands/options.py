@@ -22,7 +22,12 @@ CheckpointDir = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
 
+Directory = Annotated[
+    Path, typer.Option("--directory", help="Where texts are kept.", metavar="DIR")
+]
+
 CHECKPOINTS = Path("checkpoints")
+CORPORA = Path("corpora")
 
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\"}
