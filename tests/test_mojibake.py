@@ -67,3 +67,10 @@ def test_latin_1_is_told_from_windows_1252() -> None:
     found = mojibake("«Être» à Noël — ça\n".encode().decode("latin-1") * 5)
     assert found is not None
     assert (found.encoding, found.everywhere) == ("latin-1", True)
+
+
+def test_what_no_single_encoding_reads_back_is_not_so_everywhere() -> None:
+    """Programs that have a character for every byte make text that iconv cannot undo."""
+    found = mojibake(misread("Álvaro dit “à”\n", "windows-1252") * 5)
+    assert found is not None
+    assert (found.encoding, found.everywhere) == ("windows-1252", False)

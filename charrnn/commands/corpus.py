@@ -86,7 +86,7 @@ def _row(path: Path) -> dict[str, Any]:
                 return {"path": str(path), "bytes": size}
             counts.add(piece)
     except CharrnnError as error:
-        return {"path": str(path), "problem": error.message}
+        return {"path": str(path), "problem": error.message.partition("; ")[0]}
     text = pieces.text
     distinct = int((counts.table() > 0).sum())
     return {
