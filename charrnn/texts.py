@@ -176,4 +176,4 @@ def _not_decoded(
     while left > 0 and (data := stream.read(min(left, CHUNK))):
         line += data.count(b"\n")
         left -= len(data)
-    return diagnosis.not_decoded(path, encoding, stream.read(1), error.start, line)
+    return diagnosis.not_decoded(path, encoding, (error.start, line), stream)

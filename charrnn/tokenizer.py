@@ -193,4 +193,15 @@ def name(character: str) -> str:
     return f"{printable} U+{ord(character):04X} {title.lower()}".strip()
 
 
-_CONTROL_NAMES = {"\n": "newline", "\t": "tab", "\r": "carriage return", "\0": "nul"}
+_CONTROL_NAMES = {
+    "\n": "newline",
+    "\t": "tab",
+    "\r": "carriage return",
+    "\0": "nul",
+    "\f": "form feed",
+    "\v": "vertical tab",
+    "\b": "backspace",
+    "\a": "bell",
+    "\x1b": "escape",
+    "\x7f": "delete",
+}
