@@ -8,10 +8,7 @@ import unicodedata
 from charrnn.guess import for_iconv
 from charrnn.problem import Problem, Problems, times
 from charrnn.survey import RARE, Survey
-from charrnn.tokenizer import name
-
-LARGE_VOCABULARY = 10_000
-"""characters, above which something is probably wrong"""
+from charrnn.tokenizer import LARGE_VOCABULARY, name
 
 
 def nuls(found: Survey, file: str) -> Problems:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from charrnn import diagnosis
 from charrnn.beside import Digest
-from charrnn.documents import BROKEN, open_document
+from charrnn.documents import BROKEN, is_piped, open_document
 from charrnn.errors import TextError
 from charrnn.reading import BYTES, Decoder, Reading
 
@@ -71,7 +71,8 @@ class Pieces(Iterator[str]):
             yield from self._of(stream)
 
     def _of(self, stream: BinaryIO) -> Iterator[str]:
-        path, reading = self._path, self._reading
+        path = Path("stdin") if is_piped(self._path) else self._path
+        reading = self._reading
         try:
             _check_kind(path, stream, reading)
             while data := stream.read(CHUNK):
