@@ -88,6 +88,11 @@ def not_decoded(path: Path, encoding: str, data: bytes, offset: int, line: int) 
     """The error for `data`, the bytes at `offset` of a file, which are none of its encoding."""
     what = f"0x{data[0]:02X}" if data else "cut short"
     message = f"{path}: not {encoding.upper()}: byte {offset:,} (line {line:,}) is {what}"
+    if encoding in ("utf-16", "utf-32") and not offset:
+        return TextError(
+            f"{path}: does not begin with the byte-order mark of {encoding.upper()}",
+            f"if it is {encoding.upper()}: --encoding {encoding}-le, or {encoding}-be",
+        )
     if encoding != "utf-8":
         return TextError(message, "--encoding names another; charrnn corpus info tries some")
     dropping = _filled(path, "iconv -c -f UTF-8 -t UTF-8 {name} > {stem}-utf8.txt")
