@@ -101,6 +101,12 @@ def not_decoded(
 ) -> UnreadableError:
     """The error for a file that is not in its encoding from a place on: its byte and line."""
     offset, line = place
+    if encoding in ("utf-16", "utf-32") and not offset:
+        return UnreadableError(
+            f"{path}: does not begin with the byte-order mark of {encoding.upper()}",
+            f"if it is {encoding.upper()}: --encoding {encoding}-le, or {encoding}-be",
+            [],
+        )
     stream.seek(max(0, offset - _AROUND))
     near = stream.read(2 * _AROUND)
     at = near[min(offset, _AROUND) :][:1]

@@ -136,6 +136,9 @@ class Decoder:
         except UnicodeDecodeError as error:
             error.start += self._read - len(waiting)
             raise
+        except UnicodeError as error:  # of UTF-16 and UTF-32 without their mark
+            name = self._reading.encoding
+            raise UnicodeDecodeError(name, data[:1], 0, 1, str(error)) from None
         self._read += len(data)
         if not self._begun and text:
             self._begun = True

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from charrnn import texts
 from charrnn.errors import TextError
 from charrnn.files import sha256
+from charrnn.reading import Reading
 from charrnn.texts import Pieces, decode, read_text
 
 MARK = b"\xef\xbb\xbf"
@@ -257,6 +258,17 @@ def test_a_mark_tells_the_order_of_utf_16(tmp_path: Path) -> None:
         error = refusal(write(tmp_path / "a.txt", data))
         assert "is UTF-16," in error.message
         assert "iconv -f UTF-16 " in error.hint  # iconv reads the mark
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_mark_that_is_missing_is_told_with_the_flags_that_need_none(
+    encoding: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.txt", "no mark".encode(f"{encoding}-be"))
+    with pytest.raises(TextError, match="does not begin with the byte-order mark") as caught:
+        read_text(path, Reading(encoding))
+    assert f"{encoding}-be" in caught.value.hint
+    assert read_text(path, Reading(f"{encoding}-be")) == "no mark"
 
 
 # Compressed files
