@@ -236,7 +236,7 @@ def _compressed(
     )
     before = tail(training, size, vocabulary)
     bits, by_part = added_by_part(compressor, before, pieces)
-    if bits < 0:  # it compresses the whole in another way, which outweighs a few characters
+    if bits <= 0:  # chance, such as how the whole is cut up, outweighs a few characters
         return Baseline(name, None, "the text is too short to tell what it adds")
     return Baseline(
         name,

@@ -1,6 +1,7 @@
 """Work on a stream of data that another thread does beside what else is done with it."""
 
 import hashlib
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -26,7 +27,14 @@ class Beside:
             self._function(data)
             return
         self._thread = self._thread or ThreadPoolExecutor(1)
-        self._under_way = self._thread.submit(self._function, data)
+        begun = threading.Lock()
+        begun.acquire()
+        self._under_way = self._thread.submit(self._work, begun, data)
+        begun.acquire()  # Python lets the thread begin only while this one waits
+
+    def _work(self, begun: threading.Lock, data: Any) -> None:
+        begun.release()
+        self._function(data)
 
     def wait(self) -> None:
         """Return when all is done; raises what the function raised of the last piece."""

@@ -98,11 +98,11 @@ def recall(name: str, facts: Facts) -> dict[str, Any] | None:
         return None
     # What stands in the cache may be anything.
     with (
-        contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError),
+        contextlib.suppress(OSError, ValueError, KeyError, RecursionError),
         open_regular(cache / f"{name}.json") as stream,
     ):
         seen = json.loads(stream.read(_LARGEST))
-        if seen.pop("files") == facts:
+        if isinstance(seen, dict) and seen.pop("files") == facts:
             use(cache / f"{name}.json")
             return dict(seen)
     return None

@@ -123,9 +123,10 @@ def vocabulary_of(
     ordered = sorted(counts, key=lambda point: (-counts[point], point))
     kept = [chr(point) for point in ordered if counts[point] >= least]
     characters = first + "".join(character for character in kept if character not in known)
+    known.update(kept)
     if not characters:
         raise UsageError(f"--min-count {least}: no character comes so often", "give a smaller one")
-    rare = len(kept) < len(counts)
+    rare = any(chr(point) not in known for point in counts)
     return Vocabulary(characters, reading, rare or bool(base and base.unknown))
 
 

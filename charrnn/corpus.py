@@ -206,7 +206,9 @@ def encode(
             ids[place : place + len(piece)] = piece
             place += len(piece)
         return Encoded(census.texts, ids, reader.parts)
-    facts: dict[str, Any] = kept[1] if kept else {"parts": {}}
+    facts: dict[str, Any] = kept[1] if kept else {}
+    if not isinstance(facts.get("parts"), dict):
+        facts["parts"] = {}
     if kept:  # by other cuts
         for _ in reader:
             pass

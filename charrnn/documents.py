@@ -52,7 +52,8 @@ def find(names: Sequence[Path], reading: Reading) -> Found:
     """The documents that names of files, folders and patterns stand for, in order.
 
     A folder stands for all files in it and below it that are text, by path; what begins
-    with a dot is left out. Raises TextError where a name stands for none.
+    with a dot is left out, also of what a pattern without one matches. Raises TextError
+    where a name stands for none.
     """
     paths: list[Path] = []
     passed_over: list[Path] = []
@@ -62,7 +63,7 @@ def find(names: Sequence[Path], reading: Reading) -> Found:
         elif _PATTERN & set(str(name)) and not name.exists():
             anchor = Path(name.anchor) if name.is_absolute() else Path()
             pattern = str(name.relative_to(anchor))
-            several = [path for path in anchor.glob(pattern) if path.is_file()]
+            several = [path for path in anchor.glob(pattern) if _is_meant(path, pattern)]
         else:
             paths.append(spooled(name))
             continue
@@ -80,12 +81,27 @@ def find(names: Sequence[Path], reading: Reading) -> Found:
 
 def _walk(folder: Path) -> Iterator[Path]:
     for at, folders, names in os.walk(folder):
-        if f"{os.path.realpath(at)}/".startswith(_OF_THE_SYSTEM):
+        if _is_of_the_system(at):
             folders[:] = []
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         files = (Path(at, name) for name in names if not name.startswith("."))
         yield from (path for path in files if path.is_file())
+
+
+def _is_meant(path: Path, pattern: str) -> bool:
+    """Whether what a pattern matches is a file, and not hidden or the system's own."""
+    if _is_hidden(path) and not _is_hidden(Path(pattern)):
+        return False
+    return path.is_file() and not _is_of_the_system(path.parent)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") and part != ".." for part in path.parts)
+
+
+def _is_of_the_system(folder: Path | str) -> bool:
+    return f"{os.path.realpath(folder)}/".startswith(_OF_THE_SYSTEM)
 
 
 def _is_text(path: Path, reading: Reading) -> bool:
@@ -169,7 +185,12 @@ def spooled(path: Path) -> Path:
 
 def title(path: Path) -> str:
     """A document's name for people: what was piped in has none of its own."""
-    return "stdin" if path.parent.name == _PIPED and len(path.stem) == 64 else path.name
+    return "stdin" if is_piped(path) else path.name
+
+
+def is_piped(path: Path) -> bool:
+    """Whether a file is what `spooled` keeps of a pipe."""
+    return path.parent.name == _PIPED and len(path.stem) == 64
 
 
 def _kept(stream: BinaryIO, folder: Path, name: str) -> Path:

@@ -23,7 +23,8 @@ _NOT_OF_TEXT = {
     *("zlib_codec", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "mbcs", "oem"),
     *("undefined", "tactis"),
 }
-_CODECS = {*aliases.values(), "utf_8_sig", "koi8_t", "koi8_u", "cp1006"} - _NOT_OF_TEXT
+_UNNAMED = {"utf_8_sig", "koi8_t", "koi8_u", "cp1006", "cp720", "cp737", "cp856", "cp874", "cp875"}
+_CODECS = {*aliases.values(), *_UNNAMED} - _NOT_OF_TEXT
 _MARKS = {
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
@@ -135,6 +136,9 @@ class Decoder:
         except UnicodeDecodeError as error:
             error.start += self._read - len(waiting)
             raise
+        except UnicodeError as error:  # of UTF-16 and UTF-32 without their mark
+            name = self._reading.encoding
+            raise UnicodeDecodeError(name, data[:1], 0, 1, str(error)) from None
         self._read += len(data)
         if not self._begun and text:
             self._begun = True

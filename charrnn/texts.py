@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from charrnn import diagnosis
 from charrnn.beside import Digest
-from charrnn.documents import BROKEN, open_document
+from charrnn.documents import BROKEN, is_piped, open_document
 from charrnn.errors import TextError
 from charrnn.reading import BYTES, Decoder, Reading
 
@@ -42,12 +42,13 @@ class Pieces(Iterator[str]):
     Raises TextError where the file is missing, empty, or not text.
     """
 
-    def __init__(self, path: Path, reading: Reading = PLAIN) -> None:
+    def __init__(self, path: Path, reading: Reading = PLAIN, *, proven: bool = True) -> None:
+        """`proven`: whether `text` will be asked for, which takes time."""
         self.read = 0
         """bytes, so far"""
         self._path = path
         self._reading = reading
-        self._digest = Digest()
+        self._digest = Digest() if proven else None
         self._decoder = Decoder(reading)
         self._characters = 0
         self._pieces = self._all()
@@ -58,6 +59,7 @@ class Pieces(Iterator[str]):
     @property
     def text(self) -> Text:
         """What the file is; to be asked once it has been read to its end."""
+        assert self._digest
         return Text(
             self._path,
             self._characters,
@@ -67,15 +69,20 @@ class Pieces(Iterator[str]):
         )
 
     def _all(self) -> Iterator[str]:
-        with contextlib.closing(_opened(self._path)) as stream, contextlib.closing(self._digest):
+        with contextlib.ExitStack() as stack:
+            stream = stack.enter_context(contextlib.closing(_opened(self._path)))
+            if self._digest:
+                stack.enter_context(contextlib.closing(self._digest))
             yield from self._of(stream)
 
     def _of(self, stream: BinaryIO) -> Iterator[str]:
-        path, reading = self._path, self._reading
+        path = Path("stdin") if is_piped(self._path) else self._path
+        reading = self._reading
         try:
             _check_kind(path, stream, reading)
             while data := stream.read(CHUNK):
-                self._digest.update(data)
+                if self._digest:
+                    self._digest.update(data)
                 text = self._decoder.feed(data)
                 self.read += len(data)
                 self._characters += len(text)
@@ -100,13 +107,13 @@ class Pieces(Iterator[str]):
 
 def read_text(path: Path, reading: Reading = PLAIN) -> str:
     """The whole text of a file; raises as `Pieces`."""
-    return "".join(Pieces(path, reading))
+    return "".join(Pieces(path, reading, proven=False))
 
 
 def decode(path: Path, data: bytes) -> str:
     """The text that bytes of UTF-8 from elsewhere are; `path` names them. Raises as `Pieces`."""
     stream = io.BytesIO(data)
-    return "".join(Pieces(path)._of(stream))
+    return "".join(Pieces(path, proven=False)._of(stream))
 
 
 def joined(
@@ -115,21 +122,22 @@ def joined(
     separator: str = "",
     *,
     told: Told = lambda _: None,
-    finished: Callable[[Text], object] = lambda _: None,
+    finished: Callable[[Text], object] | None = None,
 ) -> Iterator[str]:
     """The text of several files piece by piece, a separator between two of them.
 
-    `finished` is given what each file was. Raises as `Pieces`.
+    `finished`, where there is one, is given what each file was. Raises as `Pieces`.
     """
     for number, path in enumerate(paths):
         if number and separator:
             yield separator
-        pieces, before = Pieces(path, reading), 0
+        pieces, before = Pieces(path, reading, proven=finished is not None), 0
         for piece in pieces:
             yield piece
             told(pieces.read - before)
             before = pieces.read
-        finished(pieces.text)
+        if finished:
+            finished(pieces.text)
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -176,4 +184,4 @@ def _not_decoded(
     while left > 0 and (data := stream.read(min(left, CHUNK))):
         line += data.count(b"\n")
         left -= len(data)
-    return diagnosis.not_decoded(path, encoding, stream.read(1), error.start, line)
+    return diagnosis.not_decoded(path, encoding, (error.start, line), stream)

@@ -57,9 +57,10 @@ def test_hand_computed_on_a_tiny_text():
     a, b = ((n - 0.75) / 5 + 0.75 * 2 / 5 * 0.5 for n in (3, 2))
     assert made["ngram"].order == 1, "there is no last tenth to choose it by"
     assert made["ngram"].nats == pytest.approx(-math.log(a * a * b))
-    for compressor in XZ, BZ2:
-        bits = added_bits(compressor, b"aabab", b"aab")
-        assert made[compressor.name].nats == pytest.approx(bits * math.log(2))
+    bits = [added_bits(compressor, b"aabab", b"aab") for compressor in (XZ, BZ2)]
+    assert bits == [0, 8]
+    assert made["xz"].nats is None, "no text costs nothing"
+    assert made["bz2"].nats == pytest.approx(8 * math.log(2))
 
 
 def test_scores_are_by_the_text_s_own_characters_and_bytes():
@@ -218,11 +219,12 @@ def test_a_large_part_is_read_from_its_end_as_far_as_time_allows(monkeypatch):
     """A probe takes a second by this clock, and each of a larger part half as much more."""
     monkeypatch.setattr(baselines, "_PROBE", 100)
     training = Part("x" * 700 + "ab" * 150)
-    made = found("ab", training, "abx", seconds=4.5, clock=Clock())
+    made = found("ab" + 50 * "bax", training, "abx", seconds=4.5, clock=Clock())
     for name in {"unigram", "ngram", "xz", "bz2"}:
         assert (made[name].read, made[name].available) == (300, 1000)
         assert made[name].cut == "time"
-    assert made["unigram"].nats == pytest.approx(2 * math.log(301.5 / 150.5))
+    nats = 102 * math.log(301.5 / 150.5) + 50 * math.log(301.5 / 0.5)
+    assert made["unigram"].nats == pytest.approx(nats)
     assert {end for _, end in training.slices} == {1000}
     made = found("ab", training, "abx", seconds=15, clock=Clock())
     assert (made["unigram"].read, made["unigram"].cut) == (1000, "")
@@ -297,22 +299,25 @@ def test_a_missing_pyppmd_is_told_with_the_way_to_get_it(monkeypatch):
     monkeypatch.setattr(
         compressors.importlib.util, "find_spec", lambda n: None if n == "pyppmd" else find(n)
     )
-    made = found("ab", "abab", "ab")
+    made = found("abba" * 9, "abab", "ab")
     assert made["ppmd"].nats is None
     assert "pip install pyppmd" in made["ppmd"].reason
     assert all(made[name].nats is not None for name in NAMES if name != "ppmd")
 
 
-@pytest.mark.skipif(not is_installed(PPMD), reason="pyppmd is not installed")
-def test_ppmd_is_measured_where_it_is_installed(english):
-    made = found(english[2000:], english[:2000], "".join(set(english)))["ppmd"]
-    bits = added_bits(PPMD, english[:2000].encode(), english[2000:].encode())
+@pytest.mark.parametrize("compressor", [XZ, BZ2, PPMD], ids=lambda c: c.name)
+def test_a_compressor_is_measured_where_it_is_installed(compressor, english):
+    if not is_installed(compressor):
+        pytest.skip(f"{compressor.module} is not installed")
+    made = found(english[2000:], english[:2000], "".join(set(english)))[compressor.name]
+    bits = added_bits(compressor, english[:2000].encode(), english[2000:].encode())
     assert made.nats == pytest.approx(bits * math.log(2))
-    assert made.order == 6
+    assert made.order == (6 if compressor is PPMD else 0)
 
 
-def test_a_text_that_makes_the_whole_smaller_has_no_price(monkeypatch):
-    monkeypatch.setattr(baselines, "BZ2", BZ2._replace(size=lambda data: 99 - len(data)))
+@pytest.mark.parametrize("grows", [0, -1])
+def test_a_text_that_makes_the_whole_no_larger_has_no_price(grows, monkeypatch):
+    monkeypatch.setattr(baselines, "BZ2", BZ2._replace(size=lambda data: 99 + grows * len(data)))
     made = found("ab", "abab", "ab")["bz2"]
     assert made.nats is None
     assert "too short" in made.reason

@@ -1,16 +1,21 @@
 """Batches: what each step of training reads, the same from memory and from a file."""
 
+import math
+import os
 import random
 import re
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charrnn import batches
 from charrnn.batches import Batch, Batches, windows_per_epoch
 from charrnn.errors import CharrnnError, TextError, UsageError
+from charrnn.stored import StoredIds
 
 
 class Case(NamedTuple):
@@ -217,3 +222,73 @@ def test_one_window_and_the_character_after_it_are_enough() -> None:
 def test_a_batch_of_a_text_too_short_is_refused() -> None:
     with pytest.raises(TextError):
         Case(np.arange(4, dtype=np.uint8), 4, 1, 0).batch(0)
+
+
+# From a file
+
+
+@st.composite
+def kept_cases(draw: st.DrawFn) -> tuple[Case, int, list[int]]:
+    case = draw(cases())
+    kind = draw(st.sampled_from([np.uint8, np.uint16, np.uint32]))
+    ahead = draw(st.integers(1, 40))
+    steps = st.lists(st.integers(0, 4 * case.per_epoch), min_size=1, max_size=12)
+    return case._replace(ids=(case.ids % 251).astype(kind)), ahead, draw(steps)
+
+
+@settings(deadline=None, max_examples=150)
+@given(found=kept_cases(), in_order=st.booleans(), before=st.integers(0, 30))
+def test_batches_of_ids_in_a_file_are_those_of_the_array(
+    found: tuple[Case, int, list[int]],
+    in_order: bool,
+    before: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    case, ahead, steps = found
+    path = tmp_path_factory.mktemp("ids") / "a.ids"
+    around = np.concatenate([np.full(before, 9, case.ids.dtype), case.ids, case.ids])
+    path.write_bytes(around.tobytes())
+    kept = StoredIds(path, f"u{case.ids.itemsize}").part(before, before + len(case.ids))
+    steps = list(range(2 * case.per_epoch + 2)) if in_order else steps
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "_AHEAD", ahead)
+        ours = Batches(kept, case.seq_length, case.batch_size, case.seed)
+        earlier: list[tuple[Batch, Batch]] = []
+        for step in steps:
+            expected, batch = case.batch(step), ours.at(step)
+            assert batch.inputs.dtype == batch.targets.dtype == np.int64
+            earlier.append((batch, expected))
+    for batch, expected in earlier:  # reading on changes none that was given
+        assert (batch.inputs == expected.inputs).all()
+        assert (batch.targets == expected.targets).all()
+        assert batch.first == expected.first
+
+
+def test_a_file_is_read_seldom_and_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.ids").write_bytes(bytes(range(250)) * 40)
+    reads, asked = [], []
+
+    class Counted(StoredIds):
+        def read_into(self, found: Any, start: int) -> None:
+            reads.append((start, len(found)))
+            super().read_into(found, start)
+
+        def will_need(self, start: int, stop: int) -> None:
+            asked.append((start, stop - start))
+
+    monkeypatch.setattr(batches, "_AHEAD", 60)
+    ours = Batches(Counted(tmp_path / "a.ids", "u1"), 6, 5, 3)
+    for step in range(ours.per_epoch):
+        ours.at(step)
+    turns = math.ceil(ours.per_epoch / 10)
+    assert len(reads) == 5 * turns  # ten windows of each of five streams at a time
+    assert asked[:-10] == reads[5:-5]  # but for the shorter rest, and the next epoch
+    assert max(length for _, length in reads) == 61
+
+
+def test_a_file_that_is_cut_while_it_trains_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.ids").write_bytes(bytes(1000))
+    ours = Batches(StoredIds(tmp_path / "a.ids", "u1"), 6, 5, 3)
+    os.truncate(tmp_path / "a.ids", 100)
+    with pytest.raises(TextError, match="cut short"):
+        ours.at(0)

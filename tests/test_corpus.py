@@ -1,20 +1,24 @@
 """The corpus: what is read, what is held out, and what each step of training sees."""
 
+import gzip
 import hashlib
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn.corpus import (
-    SPLITS,
-    Corpus,
-    corpus_digest,
-    read_corpus,
-)
+from charrnn import texts
+from charrnn.census import vocabulary_of
+from charrnn.corpus import SPLITS, Corpus, corpus_digest, read_corpus
 from charrnn.errors import TextError, UsageError
+from charrnn.reading import Reading
+from charrnn.stored import StoredIds
+from charrnn.tokenizer import Vocabulary
 
 
 def sha256(text: str) -> str:
@@ -27,7 +31,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def decoded(corpus: Corpus) -> dict[str, str]:
-    return {split: corpus.vocabulary.decode(corpus.ids[split]) for split in SPLITS}
+    return {split: corpus.vocabulary.decode(corpus.ids[split][:]) for split in SPLITS}
 
 
 @pytest.fixture
@@ -220,3 +224,250 @@ def test_the_digest_of_files_depends_on_their_order(tmp_path: Path) -> None:
     there = corpus_digest(read_corpus([first, second]).texts)
     back = corpus_digest(read_corpus([second, first]).texts)
     assert there != back
+
+
+# A text too large for memory
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Every text is large, and read in small pieces; where the cache is."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for module in "census", "corpus":
+        monkeypatch.setattr(f"charrnn.{module}.LARGE", 1)
+    monkeypatch.setattr("charrnn.texts.CHUNK", 37)
+    monkeypatch.setattr("charrnn.census.are_settled", lambda _: True)
+    return tmp_path / "cache" / "charrnn"
+
+
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What reads the files' text, each time that it does: the census, or what encodes it."""
+    found = []
+
+    def noted(name: str) -> Callable[..., Iterator[str]]:
+        def joined(*arguments: Any, **options: Any) -> Iterator[str]:
+            found.append(name)
+            return texts.joined(*arguments, **options)
+
+        return joined
+
+    for name in "census", "corpus":
+        monkeypatch.setattr(f"charrnn.{name}.joined", noted(name))
+    return found
+
+
+READ: list[dict[str, Any]] = [
+    {},
+    {"val_fraction": 0.0},
+    {"val_fraction": 0.3, "test_fraction": 0.2},
+    {"val_file": "own.txt", "test_fraction": 0.25},
+    {"val_file": "own.txt", "test_file": "own.txt"},
+    {"separator": "\n\0\n", "least": 3},
+    {"reading": Reading(newlines="lf", normalization="nfc", lowercase=True), "test_fraction": 0.1},
+    {"reading": Reading("bytes")},
+]
+
+
+@pytest.fixture
+def mixed(tmp_path: Path, english: str) -> list[Path]:
+    """A folder with two texts, and a file that is compressed."""
+    (tmp_path / "texts").mkdir()
+    write(tmp_path / "texts" / "a.txt", english[:700].replace("\n", "\r\n"))
+    several = "\ufeffe\u0301 中文 👩\u200d👩\u200d👧 \u05d0\u05d1 Z\u0351\u036b"
+    write(tmp_path / "texts" / "b.txt", several * 9)
+    (tmp_path / "c.gz").write_bytes(gzip.compress(english[700:1400].encode()))
+    write(tmp_path / "own.txt", "ω held out, by itself.\0ω\n" * 3)
+    return [tmp_path / "texts", tmp_path / "c.gz"]
+
+
+def options_of(options: dict[str, Any], folder: Path) -> dict[str, Any]:
+    return {k: folder / v if k.endswith("_file") else v for k, v in options.items()}
+
+
+@pytest.mark.parametrize("options", READ, ids=str)
+def test_a_text_in_the_cache_is_the_text_in_memory(
+    options: dict[str, Any], mixed: list[Path], tmp_path: Path, large: Path
+) -> None:
+    options = options_of(options, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in "census", "corpus":
+            patch.setattr(f"charrnn.{module}.LARGE", 10**9)
+        patch.setattr("charrnn.texts.CHUNK", 2**20)
+        small = read_corpus(mixed, **options)
+    for _ in range(2):  # encoded, and found
+        found = read_corpus(mixed, **options)
+        assert all(isinstance(ids, StoredIds) for ids in found.ids.values())
+        assert {s: ids[:].tolist() for s, ids in found.ids.items()} == {
+            s: ids[:].tolist() for s, ids in small.ids.items()
+        }
+        assert found.record() == small.record()
+        assert replace(found, ids={}) == replace(small, ids={})
+
+
+def test_a_text_is_read_twice_and_then_no_more(
+    mixed: list[Path], large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = passes(monkeypatch)
+    read_corpus(mixed)
+    assert read == ["census", "corpus"]
+    read_corpus(mixed)
+    assert read == ["census", "corpus"]
+    read_corpus(mixed, again=True)  # what is found is the same, and so are its ids
+    assert read == ["census", "corpus", "census"]
+
+
+def test_other_fractions_of_ids_that_are_kept_write_none_anew(
+    mixed: list[Path], large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_corpus(mixed, val_fraction=0.1)
+    (kept,) = (large / "ids").glob("*.ids")
+    before, read = kept.stat(), passes(monkeypatch)
+    for _ in range(2):
+        found = read_corpus(mixed, val_fraction=0.3, test_fraction=0.1)
+        assert read == ["corpus"]  # for the digests of these parts
+    read_corpus(mixed, val_fraction=0.1)
+    assert read == ["corpus"]
+    assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    monkeypatch.setattr("charrnn.corpus.LARGE", 10**9)
+    small = read_corpus(mixed, val_fraction=0.3, test_fraction=0.1)
+    assert found.parts == small.parts
+
+
+@pytest.mark.parametrize(
+    "what", ["parts gone", "parts a list", "parts of another kind", "no facts", "ids cut"]
+)
+def test_ids_that_are_damaged_are_made_anew(what: str, mixed: list[Path], large: Path) -> None:
+    first = read_corpus(mixed)
+    before = decoded(first)
+    (ids,), (facts,) = (large / "ids").glob("*.ids"), (large / "ids").glob("*.json")
+    if what == "ids cut":
+        ids.write_bytes(ids.read_bytes()[:-1])
+    elif what == "no facts":
+        facts.unlink()
+    else:
+        known = json.loads(facts.read_bytes())
+        if what == "no parts":
+            del known["parts"]
+        elif what == "parts a list":
+            known["parts"] = []
+        else:
+            known["parts"] = {cuts: [[1, 2]] for cuts in known["parts"]}
+        facts.write_text(json.dumps(known))
+    again = read_corpus(mixed)
+    assert again.parts == first.parts
+    assert decoded(again) == before
+
+
+def test_ids_of_another_text_are_others(mixed: list[Path], large: Path) -> None:
+    read_corpus(mixed)
+    write(mixed[0] / "a.txt", "another")
+    assert decoded(read_corpus(mixed, val_fraction=0.0))["train"].startswith("anothere\u0301")
+    assert len(list((large / "ids").glob("*.ids"))) == 2
+
+
+# What changes meanwhile
+
+
+def add(path: Path) -> None:
+    with path.open("ab") as stream:
+        stream.write(b"more")
+
+
+def swap(path: Path) -> None:
+    """As long, and with the same characters."""
+    data = path.read_bytes()
+    path.write_bytes(data[1:] + data[:1])
+
+
+CHANGED: dict[str, Callable[[Path], object]] = {
+    "longer": add,
+    "shorter": lambda path: path.write_bytes(path.read_bytes()[:-9]),
+    "empty": lambda path: path.write_bytes(b""),
+    "in another order": swap,
+    "no text": lambda path: path.write_bytes(b"\xff" * 9),
+    "gone": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("change", CHANGED)
+def test_a_text_that_changes_between_the_two_readings_is_noticed(
+    change: str,
+    size: str,
+    english_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    if size == "large":
+        request.getfixturevalue("large")
+    path = write(tmp_path / "text", english_file.read_bytes().decode())
+
+    def meanwhile(*arguments: Any, **options: Any) -> Vocabulary:
+        CHANGED[change](path)
+        return vocabulary_of(*arguments, **options)
+
+    monkeypatch.setattr("charrnn.corpus.vocabulary_of", meanwhile)
+    with pytest.raises(TextError, match=r"changed while|empty|not UTF-8|no such"):
+        read_corpus([path])
+    assert not list(tmp_path.glob("cache/charrnn/ids/*"))
+
+
+def test_a_text_that_changes_in_the_midst_of_the_second_reading_is_noticed(
+    english_file: Path, tmp_path: Path, large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "text", english_file.read_bytes().decode())
+
+    def joined(*arguments: Any, **options: Any) -> Iterator[str]:
+        for number, piece in enumerate(texts.joined(*arguments, **options)):
+            if number == 20:
+                swap(path)
+            yield piece
+
+    monkeypatch.setattr("charrnn.corpus.joined", joined)
+    with pytest.raises(TextError, match="changed while") as caught:
+        read_corpus([path])
+    assert "complete" in caught.value.hint
+
+
+# What training never sees
+
+
+def test_characters_of_what_is_held_out_alone_are_counted(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "ab" * 40 + "bcc" + "a" * 7 + "cd" * 5)
+    corpus = read_corpus([path], val_fraction=0.1, test_fraction=0.1)
+    assert [len(corpus.ids[split]) for split in SPLITS] == [80, 10, 10]
+    counted = {s: (p.unseen, p.unseen_kinds) for s, p in corpus.parts.items()}
+    assert counted == {"train": (0, 0), "val": (2, 1), "test": (10, 2)}
+
+
+def test_a_held_out_file_is_compared_with_what_is_trained_on(tmp_path: Path) -> None:
+    own = write(tmp_path / "own.txt", "abxyx")
+    corpus = read_corpus([write(tmp_path / "a.txt", "ab" * 10)], val_file=own)
+    assert (corpus.parts["val"].unseen, corpus.parts["val"].unseen_kinds) == (3, 2)
+
+
+def test_rare_characters_are_counted_where_they_stand(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "ab" * 40 + "x" + "ab" * 4 + "yzy")
+    corpus = read_corpus([path], val_fraction=0.1, least=2)
+    assert corpus.vocabulary.unknown
+    assert [corpus.parts[split].lacking for split in SPLITS] == [1, 1, 0]
+    assert int(corpus.ids["val"][-2]) == corpus.vocabulary.rare
+
+
+def test_what_separates_is_part_of_the_text(tmp_path: Path) -> None:
+    paths = [write(tmp_path / name, name) for name in "abc"]
+    corpus = read_corpus(paths, separator="\n", val_fraction=0.0)
+    assert decoded(corpus)["train"] == "a\nb\nc"
+    assert corpus.record()["separator"] == "\n"
+    assert corpus.record()["characters"] == 5
+
+
+def test_of_very_many_files_the_record_says_how_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charrnn.corpus.MOST_NAMED", 3)
+    for number in range(5):
+        write(tmp_path / f"{number}.txt", "text")
+    record = read_corpus([tmp_path]).record()
+    assert (len(record["files"]), record["file_count"]) == (3, 5)
