@@ -101,10 +101,9 @@ def _written(
     """The text, written to a folder; where it came from is remembered by `facts`."""
     settled = facts is not None and are_settled(facts)
     digest, size, starts = hashlib.sha256(), 0, [0]
-    between = len(reading.utf8_of(separator))
 
     def finished(_: Text) -> None:
-        starts.append(size + between)
+        starts.append(size + len(reading.utf8_of(separator)))
 
     path = folder / f"{known}.txt"
     try:
@@ -119,7 +118,7 @@ def _written(
                     break
             if digest.hexdigest() != known:
                 raise _AnotherText
-    except _AnotherText:
+    except (_AnotherText, UnicodeEncodeError):  # such as a stranger's separator
         return None
     starts = starts[: len(paths)]
     if facts is not None and settled:

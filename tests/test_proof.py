@@ -278,6 +278,13 @@ def test_files_too_many_to_be_mapped_are_written_down(tmp_path, remembering, mon
     assert list((cache_directory() / "texts").iterdir())
 
 
+def test_a_stranger_s_separator_that_is_no_bytes_makes_it_another_text(tmp_path):
+    run = Policed(tmp_path, "compressed bytes")
+    run.record.corpus["separator"] = "茶"
+    with pytest.raises(TextError, match="SHA-256"):
+        run.found()
+
+
 def test_a_folder_that_is_gone_says_how_to_point_at_it(tmp_path):
     run = Policed(tmp_path, "utf-16")
     run.folder.rename(tmp_path / "moved")
