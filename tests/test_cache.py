@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charrnn import documents
+from charrnn import cache as cache_module
+from charrnn import documents, stored
 from charrnn.cache import cache_directory, recall, remember, room, sweep, use
 from charrnn.stored import find, keeping
 
@@ -80,21 +81,29 @@ def test_what_nobody_has_used_for_60_days_is_removed_when_something_is_written(f
     assert (cache / folder / "link").is_symlink()
 
 
-def test_what_is_used_is_kept_though_the_system_does_not_note_it(cache):
+def test_each_use_of_what_is_kept_is_noted(cache, monkeypatch):
+    noted = []
+    for module in cache_module, stored, documents:
+        monkeypatch.setattr(module, "use", lambda path: noted.append(path.name))
     remember("name", [[1]], {"found": 3})
-    aged(cache / "name.json", LONG_AGO)
+    assert recall("name", [[2]]) is None
+    assert noted == []
     assert recall("name", [[1]]) == {"found": 3}
     with keeping("key", np.uint8, 2, {}) as keep:
         keep(np.array([1, 2]))
-    for end in "json", "ids":
-        aged(cache / "ids" / f"key.{end}", LONG_AGO)
     assert find("key")
-    piped = aged(cache / "piped" / "text", LONG_AGO)
+    piped = aged(cache / "piped" / "text", 0)
     assert documents.spooled(piped) == piped
+    documents.spooled(aged(cache / "text", 0))
+    assert noted == ["name.json", "key.json", "key.ids", "text"]
+
+
+def test_a_use_keeps_a_file_though_the_system_does_not_note_it(cache):
+    used, other = (aged(cache / name, LONG_AGO) for name in ("used", "other"))
+    use(used)
     assert room() == cache
-    assert {path.name for path in cache.rglob("*") if path.is_file()} == {
-        *("name.json", "key.json", "key.ids", "text")
-    }
+    assert used.exists()
+    assert not other.exists()
 
 
 def test_a_use_that_was_just_noted_is_not_noted_again(tmp_path):
