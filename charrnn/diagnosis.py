@@ -80,7 +80,8 @@ def wide(path: Path, head: bytes) -> TextError | None:
         return None
     return TextError(
         f"{path}: is UTF-16 or binary, not UTF-8 text",
-        f"if it is text: {_as_utf8(path, f'UTF-16{order}', f'utf-16-{order.lower()}')}",
+        f"if it is text: {_as_utf8(path, f'UTF-16{order}', f'utf-16-{order.lower()}')}; "
+        "anything is read with --encoding bytes",
     )
 
 
