@@ -5,13 +5,15 @@ is nearest to the held-out text is kept. A character that the vocabulary lacks i
 apart and named as in evaluation, at the same price; compressors spell it out in bytes.
 """
 
+import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charrnn.compressors import (
     BZ2,
@@ -20,11 +22,14 @@ from charrnn.compressors import (
     XZ,
     Compressor,
     added_bits,
+    added_by_part,
     is_installed,
     room_before,
 )
-from charrnn.ngram import Ids, Ngram, choose_order, unigram_losses
-from charrnn.tokenizer import CODE_POINTS, Vocabulary
+from charrnn.intervals import block_edges
+from charrnn.ngram import Ngram, choose_order, unigram_losses
+from charrnn.prices import Prices, parts, spent
+from charrnn.tokenizer import Ids, Vocabulary
 
 SECONDS = 10.0
 """What each may take to learn from the training part, about."""
@@ -34,8 +39,8 @@ NAMES = ("uniform", "unigram", "ngram", "xz", "bz2", "ppmd")
 _PROBE = 2**20  # bytes; what is not larger is read without looking at the clock
 _SLOWER = 1.5  # times as long as a probe's takes each byte of a text that fits in no cache
 _MOST = 2**26  # bytes
+_MOST_SCORED = 2**26  # bytes, of a text to be scored by what takes seconds for a million
 _MOST_COUNTED = 2**23  # bytes, of which each takes some 150 more to count n-grams
-_AT_ONCE = 2**20  # characters
 
 
 class Bytes(Protocol):
@@ -67,6 +72,8 @@ class Baseline:
     """what kept it from reading all: its "window", "memory" or "time\""""
     seconds: float = 0.0
     """what it took"""
+    blocks: tuple[float, ...] = ()
+    """nats per character of each of `intervals.block_edges`, where that can be told"""
 
     def to_json(self, characters: int, byte_count: int) -> dict[str, Any]:
         """The baseline by the names of `--json`, for a text of so many characters and bytes."""
@@ -101,28 +108,33 @@ def measure(
 
     `training` is the part to learn from, or in words why there is none; `escape` how
     likely a character is that the vocabulary lacks. What is `known` is not measured
-    again. `measured` is told 1 after each.
+    again. `measured` is told 1 after each. A text of more than 64 MB is too long for all
+    but uniform and unigram.
     """
-    ids, data = vocabulary.encode(text), text.encode()
-    unknown = int(np.count_nonzero(ids >= len(vocabulary)))
-    penalty = _penalty(unknown, len(ids), len(vocabulary), escape)
+    ids, size = vocabulary.encode(text), len(vocabulary.reading.utf8_of(text))
+    prices = Prices.of(ids, vocabulary, escape)
     found = []
     for name in NAMES:
         baseline = (known or {}).get(name)
         if baseline is None:
             begun = clock()
             if name == "uniform":
-                spent = (len(ids) - unknown) * math.log(len(vocabulary))
-                baseline = Baseline(name, spent + penalty)
+                each = math.log(len(vocabulary))
+                losses = (np.full(len(part), each) for part in parts(ids))
+                nats, blocks = spent(ids, losses, prices)
+                baseline = Baseline(name, nats, blocks=blocks)
             elif isinstance(training, str):
                 baseline = Baseline(name, None, training)
             elif name == "unigram":
-                baseline = _unigram(training, ids, vocabulary, penalty, seconds, clock)
+                baseline = _unigram(training, ids, vocabulary, prices, seconds, clock)
+            elif size > _MOST_SCORED:
+                reason = f"a text of more than {_MOST_SCORED:,} bytes would take too long"
+                baseline = Baseline(name, None, reason)
             elif name == "ngram":
-                baseline = _ngram(training, ids, vocabulary, penalty, seconds, clock)
+                baseline = _ngram(training, ids, vocabulary, prices, seconds, clock)
             else:
                 (compressor,) = (each for each in (XZ, BZ2, PPMD) if each.name == name)
-                baseline = _compressed(training, data, compressor, seconds, clock)
+                baseline = _compressed(training, text, vocabulary, compressor, seconds, clock)
             baseline = replace(baseline, seconds=clock() - begun)
         found.append(baseline)
         measured(1)
@@ -133,62 +145,54 @@ def _unigram(
     training: Bytes,
     ids: Ids,
     vocabulary: Vocabulary,
-    penalty: float,
+    prices: Prices,
     seconds: float,
     clock: Callable[[], float],
 ) -> Baseline:
-    def nats(before: bytes, ids: Ids) -> float:
-        return _sum([unigram_losses(vocabulary.encode(before.decode()), ids, len(vocabulary))])
+    def learned(before: bytes, ids: Ids) -> Baseline:
+        counted = _ids(before, vocabulary)
+        losses = (unigram_losses(counted, part, len(vocabulary)) for part in parts(ids))
+        nats, blocks = spent(ids, losses, prices)
+        return Baseline("unigram", nats, read=len(before), blocks=blocks)
 
     size, cut = _affordable(
-        lambda before: nats(before, ids[:1]), training, _MOST, "memory", seconds, clock
+        lambda before: learned(before, ids[:1]), training, _MOST, "memory", seconds, clock
     )
-    before = tail(training, size)
-    return Baseline(
-        "unigram",
-        nats(before, ids) + penalty,
-        read=len(before),
-        available=training.size,
-        cut=cut,
-    )
+    return replace(learned(tail(training, size), ids), available=training.size, cut=cut)
 
 
 def _ngram(
     training: Bytes,
     ids: Ids,
     vocabulary: Vocabulary,
-    penalty: float,
+    prices: Prices,
     seconds: float,
     clock: Callable[[], float],
 ) -> Baseline:
-    def nats(before: bytes, ids: Ids) -> tuple[float, int]:
-        counted = vocabulary.encode(before.decode())
+    def learned(before: bytes, ids: Ids) -> Baseline:
+        counted = _ids(before, vocabulary)
         order = choose_order(counted, len(vocabulary))
         model = Ngram(counted, len(vocabulary), order)
-        parts = []
-        for start in range(0, len(ids), _AT_ONCE):
-            behind = ids[max(0, start - order) : start] if start else counted
-            parts.append(model.losses(ids[start : start + _AT_ONCE], behind, [order])[order])
-        return _sum(parts), order
+
+        def losses() -> Iterator[NDArray[np.float64]]:
+            behind = counted
+            for part in parts(ids):
+                yield model.losses(part, behind, [order])[order]
+                behind = part
+
+        nats, blocks = spent(ids, losses(), prices)
+        return Baseline("ngram", nats, order=order, read=len(before), blocks=blocks)
 
     size, cut = _affordable(
-        lambda before: nats(before, ids[:1]), training, _MOST_COUNTED, "memory", seconds, clock
+        lambda before: learned(before, ids[:1]), training, _MOST_COUNTED, "memory", seconds, clock
     )
-    before = tail(training, size)
-    spent, order = nats(before, ids)
-    return Baseline(
-        "ngram",
-        spent + penalty,
-        order=order,
-        read=len(before),
-        available=training.size,
-        cut=cut,
-    )
+    return replace(learned(tail(training, size), ids), available=training.size, cut=cut)
 
 
 def _compressed(
     training: Bytes,
-    data: bytes,
+    text: str,
+    vocabulary: Vocabulary,
     compressor: Compressor,
     seconds: float,
     clock: Callable[[], float],
@@ -198,17 +202,21 @@ def _compressed(
         own = f"pip install {compressor.module}"
         where = own if compressor is PPMD else "it comes with most builds of Python"
         return Baseline(name, None, f"{compressor.module} is not installed ({where})")
+    edges = block_edges(len(text)).tolist()
+    utf8_of = vocabulary.reading.utf8_of
+    pieces = [utf8_of(text[start:end]) for start, end in itertools.pairwise(edges)]
+    pieces = pieces or [utf8_of(text)]
     size, cut = _affordable(
-        lambda before: added_bits(compressor, before, data[:1]),
+        lambda before: added_bits(compressor, before, pieces[0][:1]),
         training,
-        room_before(compressor, len(data)),
+        room_before(compressor, sum(map(len, pieces))),
         "window",
         seconds,
         clock,
     )
     before = tail(training, size)
-    bits = added_bits(compressor, before, data)
-    if bits < 0:  # it compresses the whole in another way, which outweighs a few characters
+    bits, by_part = added_by_part(compressor, before, pieces)
+    if bits <= 0:  # chance, such as how the whole is cut up, outweighs a few characters
         return Baseline(name, None, "the text is too short to tell what it adds")
     return Baseline(
         name,
@@ -217,7 +225,16 @@ def _compressed(
         read=len(before),
         available=training.size,
         cut=cut,
+        blocks=tuple(
+            part * math.log(2) / (end - start)
+            for part, (start, end) in zip(by_part, itertools.pairwise(edges), strict=False)
+        ),
     )
+
+
+def _ids(data: bytes, vocabulary: Vocabulary) -> Ids:
+    """The ids of bytes of a training part."""
+    return vocabulary.encode(data.decode("latin-1" if vocabulary.of_bytes else "utf-8"))
 
 
 def tail(training: Bytes, size: int) -> bytes:
@@ -248,16 +265,3 @@ def _affordable(
         if in_time < size:
             return in_time, "time"
     return size, cut
-
-
-def _penalty(unknown: int, count: int, vocabulary_size: int, escape: float) -> float:
-    """The nats that `count` characters pay for those among them that the vocabulary lacks."""
-    if not unknown:
-        return 0.0
-    which = math.log(max(1, CODE_POINTS - vocabulary_size))
-    return unknown * (which - math.log(escape)) - (count - unknown) * math.log1p(-escape)
-
-
-def _sum(parts: Iterable[Any]) -> float:
-    """The sum of losses; those of characters that the vocabulary lacks are infinite, left out."""
-    return float(sum(part[np.isfinite(part)].sum() for part in parts))

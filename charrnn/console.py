@@ -47,6 +47,13 @@ def width() -> int:
     return shutil.get_terminal_size((80, 24)).columns
 
 
+def cells(text: str) -> int:
+    """The columns that text takes on a terminal: a Chinese character two, an accent none."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
 class PipeClosed(Exception):  # noqa: N818
     """Whoever read our output has had enough, as `head` does: a reason to end, not a failure."""
 

@@ -14,6 +14,7 @@ from charrnn.seeds import derive
 from charrnn.settings import SamplingSettings
 from charrnn.stream import Stream
 from charrnn.tokenizer import Vocabulary
+from charrnn.utf8 import as_text, unfinished
 from charrnn.wanted import Watch
 
 TAIL = 1_000
@@ -31,7 +32,11 @@ class Place(NamedTuple):
     drawn: int = 0
     """how many of the sample's uniforms are used up"""
     tail: str = ""
-    """its last characters, since the prompt or a stop text: a stop text may begin in them"""
+    """its last characters, since the prompt or a stop text: a stop text may begin in them
+
+    Of a model of bytes these are the bytes, those of a character that the prompt ended in
+    included.
+    """
 
 
 class Text(Iterator[str]):
@@ -47,23 +52,31 @@ class Text(Iterator[str]):
         begin: Place,
         settings: SamplingSettings,
         watch: Watch | None = None,
+        *,
+        raw: bool = False,
     ) -> None:
-        """`stream` stands at `begin`; `watch` is told of the tail, and of what is drawn."""
+        """`stream` stands at `begin`; `watch` is told of what is drawn.
+
+        Stop texts are those that the model may write, by its own characters. `raw` gives all
+        bytes of a model of bytes, as they are drawn.
+        """
         self._stream, self._vocabulary = stream, vocabulary
         self._begin, self._settings, self._watch = begin, settings, watch
         self._left, self._drawn = settings.length, begin.drawn
         self._unread: int | None = None  # the last character drawn, while the stream lacks it
         self._tail = deque(begin.tail, max(TAIL, *map(len, settings.stop), 0))
         self._pieces = self._before_stop()
-        if watch:
-            for character in vocabulary.encode(begin.tail).tolist():
-                watch.read(character)
+        if vocabulary.of_bytes:
+            self._pieces = as_text(self._pieces, "" if raw else unfinished(begin.tail), raw=raw)
 
     def __next__(self) -> str:
         return next(self._pieces)
 
     def end(self) -> None:
-        """Draw no more; what is held back, because a stop text may begin so, is still given."""
+        """Draw no more; what is held back, because a stop text may begin so, is still given.
+
+        The first bytes of a character are not: they wait in `place` for the rest.
+        """
         self._left = 0
 
     def place(self) -> Place:
@@ -85,7 +98,7 @@ class Text(Iterator[str]):
     def _characters(self) -> Iterator[str]:
         characters = self._vocabulary.characters
         draws = uniforms(derive(self._begin.seed, "sample", self._begin.number), self._drawn)
-        drawn = drawer(len(self._vocabulary), self._settings)
+        drawn = drawer(len(characters), self._settings)  # never one of the unknown
         # Numbers overflow in silence, as under `no_warnings`, which each time takes 1 µs.
         context = copy_context()
         context.run(np.seterr, over="ignore", invalid="ignore")
@@ -105,7 +118,7 @@ class Text(Iterator[str]):
         if self._unread is not None:
             self._stream.read(self._unread)
             self._unread = None
-        forbidden = self._watch.forbidden() if self._watch else ()
+        forbidden = self._watch.forbidden() if self._watch else None
         return drawn(self._stream.logits(), uniform, forbidden)
 
 

@@ -3,19 +3,22 @@
 A run is a stretch of the sample that stands somewhere in that text, character for character.
 At each character the longest run that ends there is known. While a place where it stands
 goes on as the sample does, that is one comparison; where none does, all places of the last
-characters are looked up, and the longest run among them is what is left of it.
+characters are looked up, and the longest run among them is what is left of it. Of a model of
+bytes each byte is a character.
 """
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.concordance import Concordance
+from charrnn.distribution import Mask
 from charrnn.order import LONGEST
-from charrnn.original import Place, characters
+from charrnn.original import Place
 from charrnn.tokenizer import Vocabulary
 
 Places = NDArray[np.int64]
@@ -43,13 +46,16 @@ class Report:
     """of it"""
     place: Place | None
     """where it stands in the training text; it may stand elsewhere too"""
+    unit: str = "characters"
+    """or bytes, where those are what the model calls a character"""
 
 
 class Copies:
     """One sample as it is written, and its runs; many of them share a concordance."""
 
-    def __init__(self, concordance: Concordance) -> None:
+    def __init__(self, concordance: Concordance, *, of_bytes: bool = False) -> None:
         self._concordance, self._text = concordance, concordance.text
+        self._unit = _BYTES if of_bytes else _UTF_8
         self._least, self._gram = concordance.run, concordance.gram  # bytes
         self._sample = bytearray()  # its end, from before the longest run that is there
         self._read = 0  # characters
@@ -65,7 +71,7 @@ class Copies:
 
     def read(self, character: str) -> None:
         """Read one more character of the sample."""
-        data = character.encode()
+        data = character.encode(self._unit.encoding)
         self._sample += data
         self._read += 1
         for end in range(len(self._sample) - len(data) + 1, len(self._sample) + 1):
@@ -91,6 +97,13 @@ class Copies:
         kept = max(self._run, 4 * self._least)
         if len(self._sample) > 2 * kept + 256:
             del self._sample[:-kept]
+
+    def follow(self, text: str) -> None:
+        """Read on in the sample, as it is written; it may hold bytes that are no text."""
+        if self._unit is _BYTES:
+            text = text.encode(errors="surrogateescape").decode("latin-1")
+        for character in text:
+            self.read(character)
 
     def forbidden(self, longest: int) -> str:
         """The characters that would make a run of more than `longest` characters.
@@ -123,16 +136,16 @@ class Copies:
         count, start, size = self._longest
         share = self._copied / self._read if self._read else 0.0
         if not count:
-            return Report(share, 0, "", None)
-        text = self._text.slice(start, start + size).decode()
-        return Report(share, count, text, self._text.place(start))
+            return Report(share, 0, "", None, self._unit.name)
+        text = self._text.slice(start, start + size).decode(errors="replace")
+        return Report(share, count, text, self._text.place(start), self._unit.name)
 
     def _last(self, count: int) -> bytes:
         """The last `count` characters of the sample; there are that many in the run."""
         sample, start = self._sample, len(self._sample)
         while count:
             start -= 1
-            count -= not _goes_on(sample[start])
+            count -= self._unit.begins[sample[start]]
         return bytes(sample[start:])
 
     def _going_on(self, data: bytes) -> Places:
@@ -193,12 +206,12 @@ class Copies:
                     break
         if best:
             self._live, self._run = live, best
-            self._characters = characters(bytes(self._sample[-best:]))
+            self._characters = sum(self._sample[-best:].translate(self._unit.begins))
 
     def _in_characters(self, size: int) -> int:
         """The bytes of the whole characters in the last `size` bytes."""
         start = len(self._sample) - size
-        while start < len(self._sample) and _goes_on(self._sample[start]):
+        while start < len(self._sample) and not self._unit.begins[self._sample[start]]:
             start += 1
         return len(self._sample) - start
 
@@ -227,7 +240,8 @@ class Copies:
         four = self._text.windows(ends, 4)
         if len(ends) > 1:
             four = np.unique(four.view("<u4")).view(np.uint8).reshape(-1, 4)
-        found = {row[: _size(row[0])].decode() for row in map(bytes, four)}
+        sizes, encoding = self._unit.sizes, self._unit.encoding
+        found = {row[: sizes[row[0]]].decode(encoding) for row in map(bytes, four)}
         return "".join(sorted(found))
 
 
@@ -236,25 +250,40 @@ class Limit:
 
     def __init__(self, concordance: Concordance, longest: int, vocabulary: Vocabulary) -> None:
         """`longest` is at least the `run` of the concordance."""
-        self._copies, self._longest = Copies(concordance), longest
-        self._vocabulary = vocabulary
+        self._copies = Copies(concordance, of_bytes=vocabulary.of_bytes)
+        self._longest, self._known = longest, vocabulary.characters
 
     def read(self, character: int) -> None:
         """Take note of one more character, by its id."""
-        self._copies.read(self._vocabulary.characters[character])
+        self._copies.read(self._known[character])
 
-    def forbidden(self) -> list[int]:
-        """The ids that must not come next."""
-        following = self._copies.forbidden(self._longest)
-        known = self._vocabulary.characters
-        return [known.index(character) for character in following if character in known]
+    def forbidden(self) -> Mask | None:
+        """Which ids must not come next, (V,); None where all may."""
+        following, known = self._copies.forbidden(self._longest), self._known
+        ids = [known.index(character) for character in following if character in known]
+        if not ids:
+            return None
+        mask = np.zeros(len(known), dtype=bool)
+        mask[ids] = True
+        return mask
 
 
-def _goes_on(byte: int) -> bool:
-    """Whether a byte of UTF-8 does not begin a character."""
-    return byte & 0xC0 == 0x80
+class _Unit(NamedTuple):
+    """What a character is, by bytes."""
+
+    name: str
+    """of several"""
+    encoding: str
+    begins: bytes
+    """by byte, 1 where it begins a character"""
+    sizes: bytes
+    """by byte, the bytes of the character that it begins"""
 
 
-def _size(byte: int) -> int:
-    """The bytes of the character that a byte begins."""
-    return 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+_UTF_8 = _Unit(
+    "characters",
+    "utf-8",
+    bytes(byte & 0xC0 != 0x80 for byte in range(256)),
+    bytes([1] * 0x80 + [2] * 0x60 + [3] * 0x10 + [4] * 0x10),
+)
+_BYTES = _Unit("bytes", "latin-1", b"\1" * 256, b"\1" * 256)

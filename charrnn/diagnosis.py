@@ -7,7 +7,12 @@ import zipfile
 from pathlib import Path
 from typing import BinaryIO
 
-from charrnn.errors import TextError
+from charrnn.errors import TextError, UnreadableError
+from charrnn.guess import for_iconv, guesses
+from charrnn.unreadable import unreadable
+
+_HEAD = 2**20  # bytes by which an encoding is guessed, and read at once
+_AROUND = 2**14  # bytes before and after what cannot be read
 
 
 def missing(path: Path) -> TextError:
@@ -38,11 +43,13 @@ _MAGIC = (
 )
 
 _WIDE_MARKS = (
-    (b"\xff\xfe\x00\x00", "UTF-32"),
-    (b"\x00\x00\xfe\xff", "UTF-32"),
-    (b"\xff\xfe", "UTF-16"),
-    (b"\xfe\xff", "UTF-16"),
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
 )
+
+_DECOMPRESSORS = {".gz": "gunzip -c", ".xz": "unxz -c", ".zst": "unzstd -c", ".bz2": "bunzip2 -c"}
 
 _ZIPPED = (
     ("word/", "a Word document (.docx)", "pandoc -t plain {name} -o {stem}.txt"),
@@ -72,34 +79,52 @@ def other_kind(path: Path, stream: BinaryIO) -> TextError | None:
 
 def wide(path: Path, head: bytes) -> TextError | None:
     """The error that says that a file is UTF-16 or UTF-32, by its first bytes, if it is."""
-    for mark, encoding in _WIDE_MARKS:
-        if head.startswith(mark):
-            return TextError(f"{path}: is {encoding}, not UTF-8 text", _as_utf8(path, encoding))
-    order = _order_of_utf_16(head[:4000])
-    if not order:
+    marked = next((name for mark, name in _WIDE_MARKS if head.startswith(mark)), None)
+    if marked is None and head[:4000].count(0) <= len(head[:4000]) // 4:
         return None
-    return TextError(
-        f"{path}: is UTF-16 or binary, not UTF-8 text",
-        f"if it is text: {_as_utf8(path, f'UTF-16{order}', f'utf-16-{order.lower()}')}; "
-        "anything is read with --encoding bytes",
+    found = [each for each in guesses(head) if each.encoding.startswith(("utf-16", "utf-32"))]
+    if not found and marked is None:
+        return TextError(
+            f"{path}: is no text: {head.count(0) / len(head):.0%} of its bytes are NUL",
+            "give a file with text in it; --encoding bytes takes anything",
+        )
+    encoding = found[0].encoding if found else str(marked)
+    return UnreadableError(
+        f"{path}: is {encoding.upper()}, not UTF-8 text",
+        _as_utf8(path, encoding),
+        [(f"as {each.encoding}", each.line) for each in found],
     )
 
 
-def not_decoded(path: Path, encoding: str, data: bytes, offset: int, line: int) -> TextError:
-    """The error for `data`, the bytes at `offset` of a file, which are none of its encoding."""
-    what = f"0x{data[0]:02X}" if data else "cut short"
-    message = f"{path}: not {encoding.upper()}: byte {offset:,} (line {line:,}) is {what}"
+def not_decoded(
+    path: Path, encoding: str, place: tuple[int, int], stream: BinaryIO
+) -> UnreadableError:
+    """The error for a file that is not in its encoding from a place on: its byte and line."""
+    offset, line = place
     if encoding in ("utf-16", "utf-32") and not offset:
-        return TextError(
+        return UnreadableError(
             f"{path}: does not begin with the byte-order mark of {encoding.upper()}",
             f"if it is {encoding.upper()}: --encoding {encoding}-le, or {encoding}-be",
+            [],
         )
-    if encoding != "utf-8":
-        return TextError(message, "--encoding names another; charrnn corpus info tries some")
-    dropping = _filled(path, "iconv -c -f UTF-8 -t UTF-8 {name} > {stem}-utf8.txt")
-    western = _as_utf8(path, "WINDOWS-1252")
-    return TextError(
-        message, f"if it is a Western text: {western}; to drop the broken bytes: {dropping}"
+    stream.seek(max(0, offset - _AROUND))
+    near = stream.read(2 * _AROUND)
+    at = near[min(offset, _AROUND) :][:1]
+    stream.seek(0)
+    head = stream.read(_HEAD)
+    stream.seek(0)
+    found = unreadable(encoding, head, near, iter(lambda: stream.read(_HEAD), b""))
+    what = f"0x{at[0]:02X}" if at else "cut short"
+    if found.encoding is None:
+        hint = "--encoding names another; --encoding bytes takes anything"
+    elif found.broken:
+        hint = f"to drop the broken bytes: {_iconv(path, found.encoding, '-c ')}"
+    else:
+        hint = _as_utf8(path, found.encoding)
+    return UnreadableError(
+        f"{path}: not {encoding.upper()}: byte {offset:,} (line {line:,}) is {what}; {found.what}",
+        hint,
+        found.details,
     )
 
 
@@ -107,11 +132,16 @@ def _is(path: Path, what: str, command: str) -> TextError:
     return TextError(f"{path}: is {what}, not plain text", _way_out(path, command))
 
 
-def _as_utf8(path: Path, name: str, flag: str = "") -> str:
+def _as_utf8(path: Path, encoding: str) -> str:
     """How a file of another encoding can be read, or made UTF-8."""
-    command = _filled(path, f"iconv -f {name} -t UTF-8 {{name}} > {{stem}}-utf8.txt")
-    reading = _filled(path, f"charrnn train {{name}} --encoding {flag or name.lower()}")
-    return f"{reading}; or make it UTF-8: {command}"
+    reading = _filled(path, f"charrnn train {{name}} --encoding {encoding}")
+    return f"{reading}; or make it UTF-8: {_iconv(path, encoding)}"
+
+
+def _iconv(path: Path, encoding: str, flags: str = "") -> str:
+    return _filled(
+        path, f"iconv {flags}-f {for_iconv(encoding)} -t UTF-8 {{name}} > {{stem}}-utf8.txt"
+    )
 
 
 def _way_out(path: Path, command: str) -> str:
@@ -121,8 +151,11 @@ def _way_out(path: Path, command: str) -> str:
 
 
 def _filled(path: Path, command: str) -> str:
-    """A command with the file's name in it, quoted for the shell."""
+    """A command with the file's name in it, quoted for the shell; decompressed where it must be."""
     stem = path.with_suffix("")
+    tool = _DECOMPRESSORS.get(path.suffix)
+    if tool and command.startswith("iconv "):
+        return f"{tool} {shlex.quote(str(path))} | {_filled(stem, command.replace(' {name}', ''))}"
     names = {
         "{stem}-utf8.txt": f"{stem}-utf8.txt",
         "{stem}.txt": f"{stem}.txt",
@@ -133,11 +166,3 @@ def _filled(path: Path, command: str) -> str:
         if str(names[target]) == str(path):
             names[target] = f"{stem}-text.txt"
     return " ".join(shlex.quote(str(names[w])) if w in names else w for w in command.split(" "))
-
-
-def _order_of_utf_16(start: bytes) -> str:
-    """The byte order, where so many bytes are NUL that it may be UTF-16, or nothing."""
-    even, odd = start[::2].count(0), start[1::2].count(0)
-    if even + odd <= len(start) // 4:
-        return ""
-    return "LE" if odd >= even else "BE"

@@ -7,7 +7,7 @@ more than it says. Where nothing is left allowed, the likeliest character is. Al
 and for one stream, (V,), as for many side by side, (V, B).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,11 @@ Probabilities = NDArray[np.float64]
 Temperature = float | NDArray[np.float64]
 """Of all streams, or of each, (B,)."""
 
-Drawer = Callable[[NDArray[Any], float, Sequence[int]], int]
-"""What draws an id from logits (V,), a number from [0, 1) and the ids that are forbidden."""
+Mask = NDArray[np.bool_]
+"""Which ids are forbidden, (V,) or (V, B)."""
+
+Drawer = Callable[[NDArray[Any], float, Mask | None], int]
+"""What draws an id from logits (V,), a number from [0, 1) and what is forbidden."""
 
 _REACHED = 1 - 1e-12  # a share that is short of what is asked by rounding alone reaches it
 
@@ -44,7 +47,7 @@ def probabilities(
     return p
 
 
-def allowed(logits: NDArray[Any], forbidden: NDArray[np.bool_]) -> NDArray[Any]:
+def allowed(logits: NDArray[Any], forbidden: Mask) -> NDArray[Any]:
     """The logits with minus infinity where they are forbidden, (V,) or (V, B).
 
     Where all are, the likeliest is allowed.
@@ -135,12 +138,10 @@ def drawer(size: int, settings: SamplingSettings) -> Drawer:
     plain = _is_plain(settings) and temperature > 0.0
     divisor = np.array(temperature)
 
-    def drawn(logits: NDArray[Any], uniform: float, forbidden: Sequence[int] = ()) -> int:
+    def drawn(logits: NDArray[Any], uniform: float, forbidden: Mask | None = None) -> int:
         """Without scaling to one, sorted once, and in buffers."""
-        if forbidden:
-            among = np.zeros(size, dtype=bool)
-            among[list(forbidden)] = True
-            logits = allowed(logits, among)
+        if forbidden is not None:
+            logits = allowed(logits, forbidden)
         if plain:
             np.divide(logits, divisor, out=p)
             np.exp(p, out=p)

@@ -177,7 +177,12 @@ def spooled(path: Path) -> Path:
 
 def title(path: Path) -> str:
     """A document's name for people: what was piped in has none of its own."""
-    return "stdin" if path.parent.name == _PIPED and len(path.stem) == 64 else path.name
+    return "stdin" if is_piped(path) else path.name
+
+
+def is_piped(path: Path) -> bool:
+    """Whether a file is what `spooled` keeps of a pipe."""
+    return path.parent.name == _PIPED and len(path.stem) == 64
 
 
 def _kept(stream: BinaryIO, folder: Path, name: str) -> Path:

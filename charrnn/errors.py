@@ -5,6 +5,7 @@
     CharrnnError                 1    something failed
     ├── UsageError               2    a flag or an argument that cannot be meant
     ├── TextError                1    a text that is missing, empty, or not text
+    │   └── UnreadableError      1    its bytes are not in the encoding they are read in
     ├── UnknownCharacterError    1    a prompt holds characters the model never saw
     ├── RunError                 1    a run's directory does not allow what was asked
     ├── CheckpointError          1    a checkpoint that is missing or unusable
@@ -39,6 +40,15 @@ class UsageError(CharrnnError):
 
 class TextError(CharrnnError):
     """A text that is missing, empty, or not text."""
+
+
+class UnreadableError(TextError):
+    """A text whose bytes are not in the encoding they are read in."""
+
+    def __init__(self, message: str, hint: str, details: list[tuple[str, str]]) -> None:
+        super().__init__(message, hint)
+        self.details = details
+        """names and values: how it reads in the likeliest encodings, or where it is broken"""
 
 
 class UnknownCharacterError(CharrnnError):

@@ -38,13 +38,23 @@ def block_means(losses: ArrayLike) -> NDArray[np.float64]:
     Fewer than 20 characters have none: (0,).
     """
     each = np.asarray(losses)
-    if len(each) < 2 * FEWEST:
+    edges = block_edges(len(each))
+    if not len(edges):
         return np.empty(0)
-    blocks = _blocks(len(each))
-    edges = np.arange(blocks + 1) * len(each) // blocks
     sums = np.add.reduceat(each, edges[:-1], dtype=np.float64)
     means: NDArray[np.float64] = sums / np.diff(edges)
     return means
+
+
+def block_edges(characters: int) -> NDArray[np.int64]:
+    """Where the blocks of a text of N characters begin, and N: (31,), less below 3,000.
+
+    Fewer than 20 characters have none: (0,).
+    """
+    if characters < 2 * FEWEST:
+        return np.empty(0, dtype=np.int64)
+    blocks = _blocks(characters)
+    return np.arange(blocks + 1) * characters // blocks
 
 
 def interval(

@@ -3,21 +3,17 @@
 import json
 import math
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from charrnn.errors import TextError, UnknownCharacterError, UsageError
-from charrnn.sampling import Request, check_prompt
+from charrnn.sampling import Request
 from charrnn.settings import SamplingSettings
+from charrnn.spelling import known_part, rarities, spelled
 from charrnn.tokenizer import Vocabulary
 
 _KEYS = ("prompt", "seed", "length", "temperature", "id")
 _EXAMPLE = """such as {"prompt": "To be", "seed": 7, "length": 100, "temperature": 0.8}"""
-
-
-def known_part(text: str, vocabulary: Vocabulary) -> str:
-    """A text without the characters that the vocabulary lacks."""
-    return "".join(character for character in text if character in vocabulary)
 
 
 def read_prompts(
@@ -28,17 +24,19 @@ def read_prompts(
     seed: int,
     samples: int = 1,
     skip_unknown: bool = False,
+    told: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Request]:
     """What the lines of a file ask for, `samples` times each, read as it is asked for.
 
     Sample i of the file, from 0, is number i of the seed; those of a line with a seed of its
     own are numbered from 0. The lines are JSON where the file's name ends in .jsonl or the
     first of them begins as an object does, with a brace and a quote; blank ones are then
-    passed over. `name` is what errors call the file. Raises TextError for a line that is not
-    UTF-8 or does not say what is wanted, and where there is none, UnknownCharacterError for
-    one that the model cannot read.
+    passed over. `name` is what errors call the file. `told` gets what `rarities` says of the
+    first prompt that has any. Raises TextError for a line that is not UTF-8 or does not say
+    what is wanted, and where there is none, UnknownCharacterError for one that the model
+    cannot read.
     """
-    as_json, number = name.endswith((".jsonl", ".ndjson")), 0
+    as_json, number, has_told = name.endswith((".jsonl", ".ndjson")), 0, False
     for line_number, line in enumerate(stream, 1):
         where = f"{name}, line {line_number:,}"
         try:
@@ -58,9 +56,13 @@ def read_prompts(
         if skip_unknown:
             prompt = known_part(prompt, vocabulary)
         try:
-            check_prompt(prompt, vocabulary)
+            spelled(prompt, vocabulary)
         except UnknownCharacterError as error:
             raise UnknownCharacterError(f"{where}: {error.message}", error.hint) from None
+        rare = "" if has_told else rarities(prompt, vocabulary)
+        if rare:
+            told(f"{where}: {rare}")
+            has_told = True
         own = asked.pop("seed", None)
         for again in range(samples):
             if own is None:

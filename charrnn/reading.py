@@ -23,7 +23,8 @@ _NOT_OF_TEXT = {
     *("zlib_codec", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "mbcs", "oem"),
     *("undefined", "tactis"),
 }
-_CODECS = {*aliases.values(), "utf_8_sig", "koi8_t", "koi8_u", "cp1006"} - _NOT_OF_TEXT
+_UNNAMED = {"utf_8_sig", "koi8_t", "koi8_u", "cp1006", "cp720", "cp737", "cp856", "cp874", "cp875"}
+_CODECS = {*aliases.values(), *_UNNAMED} - _NOT_OF_TEXT
 _MARKS = {
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),

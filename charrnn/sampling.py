@@ -1,11 +1,13 @@
 """A checkpoint and prompts to new characters, with NumPy alone.
 
 One character costs one step of each layer and, from its logits, one draw. One stream is
-drawn character by character, as soon as each is certain; many are drawn side by side.
+drawn character by character, as soon as each is certain; many are drawn side by side. What is
+given is text as people write it; each model reads it in its own way.
 """
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,13 +15,14 @@ from numpy.typing import NDArray
 
 from charrnn.cells import State, states
 from charrnn.continuation import Place, Text, no_probabilities, no_warnings
-from charrnn.errors import UnknownCharacterError
 from charrnn.seeds import derive
 from charrnn.settings import ModelSettings, SamplingSettings
+from charrnn.spelling import is_written, spelled
 from charrnn.stream import Prepared, Stream
 from charrnn.streams import draw_all, read_alike
 from charrnn.stretches import read_long
-from charrnn.tokenizer import Vocabulary, name
+from charrnn.tokenizer import Vocabulary
+from charrnn.utf8 import Whole, as_text, readable, unfinished
 from charrnn.wanted import Wanted, Watch
 
 Weights = dict[str, NDArray[np.float32]]
@@ -56,10 +59,24 @@ class Sample(NamedTuple):
 class Sampler:
     """A model that reads and writes one character at a time; it keeps no state."""
 
-    def __init__(self, settings: ModelSettings, vocabulary: Vocabulary, weights: Weights) -> None:
-        """Weights as in `checkpoints.expected_shapes`."""
+    def __init__(
+        self,
+        settings: ModelSettings,
+        vocabulary: Vocabulary,
+        weights: Weights,
+        *,
+        raw: bool = False,
+    ) -> None:
+        """Weights as in `checkpoints.expected_shapes`; `raw` lets a model of bytes write any.
+
+        Otherwise it writes whole characters of UTF-8. What is drawn is never one of the
+        unknown, whose logit is left out.
+        """
         self.settings = settings
         self.vocabulary = vocabulary
+        self.raw = raw
+        self._whole = vocabulary.of_bytes and not raw
+        drawn = len(vocabulary.characters)
         none = np.zeros((), dtype=np.float32)  # the b_ih of a model that has none
         w_ih, b_ih, w_hh, b_hh = (
             [weights.get(f"recurrent.{kind}_l{layer}", none) for layer in range(settings.layers)]
@@ -70,7 +87,7 @@ class Sampler:
                 settings,
                 weights["embedding.weight"],
                 list(zip(w_ih, b_ih, w_hh, b_hh, strict=True)),
-                (weights["output.weight"], weights["output.bias"]),
+                (weights["output.weight"][:drawn], weights["output.bias"][:drawn]),
             )
 
     def start(self) -> list[State]:
@@ -85,7 +102,7 @@ class Sampler:
         return stream.state()
 
     def logits(self, state: list[State]) -> NDArray[np.float32]:
-        """The next character's logits, (V,)."""
+        """The logits of the characters that may be drawn next, (V,) or (V - 1,)."""
         return self._stream_from(state).logits()
 
     def _stream_from(self, state: list[State]) -> Stream:
@@ -98,7 +115,7 @@ class Sampler:
     ) -> list[State]:
         """The state after a prompt, read on top of `state`; without either, as if after a newline.
 
-        Raises UnknownCharacterError for a character the vocabulary lacks.
+        Raises UnknownCharacterError as `spelled`.
         """
         if state is not None and not prompt:
             return state
@@ -108,14 +125,45 @@ class Sampler:
 
     def _ids(self, prompt: str) -> NDArray[np.integer[Any]]:
         """What is read for a prompt, one id or more; raises UnknownCharacterError."""
-        check_prompt(prompt, self.vocabulary)
-        return self.vocabulary.encode(prompt or self.vocabulary.characters[self.vocabulary.start])
+        read = spelled(prompt, self.vocabulary)
+        return self.vocabulary.encode(read or self.vocabulary.characters[self.vocabulary.start])
 
     def _read(
         self, ids: NDArray[np.integer[Any]], state: list[State], *, threads: int = 1
     ) -> list[State]:
         with no_warnings():
             return read_long(self._prepared, ids, state, threads=threads)
+
+    def begin(self, prompt: str, seed: int, number: int = 0, *, threads: int = 1) -> Place:
+        """Where sample `number` of a seed begins after a prompt; raises as `read_prompt`."""
+        state = self.read_prompt(prompt, threads=threads)
+        return Place(state, seed, number, tail=self._begun(prompt))
+
+    def prompted(self, place: Place, prompt: str, *, threads: int = 1) -> Place:
+        """The place after a prompt that is read on top of one; raises as `read_prompt`."""
+        state = self.read_prompt(prompt, place.state, threads=threads)
+        return place._replace(state=state, tail=self._begun(prompt))
+
+    def _begun(self, prompt: str) -> str:
+        """What a prompt ends in of a character, which is then written whole."""
+        return unfinished(self.vocabulary.reading.text_of(prompt[-4:])) if self._whole else ""
+
+    def shown(self, prompt: str) -> str:
+        """A prompt as it stands before what is written after it."""
+        return readable(prompt) if self._whole else prompt
+
+    def _stopped(self, settings: SamplingSettings) -> SamplingSettings:
+        """The same with the stop texts as the model would write them."""
+        text_of = self.vocabulary.reading.text_of
+        written = [s for s in settings.stop if is_written(s, self.vocabulary, raw=self.raw)]
+        return replace(settings, stop=tuple(map(text_of, written)))
+
+    def _watching(self, watch: Watch | None, written: str, length: int | None) -> Watch | None:
+        """What is told of what was written, and watches what is drawn after it."""
+        if watch:
+            for character in self.vocabulary.encode(written).tolist():
+                watch.read(character)
+        return Whole(unfinished(written), length, watch) if self._whole else watch
 
     def sample(
         self,
@@ -132,9 +180,23 @@ class Sampler:
         """
         return self.go_on(Place(state, seed, number), settings, watch)
 
-    def go_on(self, place: Place, settings: SamplingSettings, watch: Watch | None = None) -> Text:
-        """New characters after a place: in any number of parts those that one text would have."""
-        return Text(self._stream_from(place.state), self.vocabulary, place, settings, watch)
+    def go_on(
+        self,
+        place: Place,
+        settings: SamplingSettings,
+        watch: Watch | None = None,
+        *,
+        ends: bool = True,
+    ) -> Text:
+        """New characters after a place: in any number of parts those that one text would have.
+
+        `watch` is told of the place's tail. A text of bytes that `ends` does so with the end of
+        a character; in one that is to be gone on with, as one text, the length may fall within
+        a character, which the next part then writes.
+        """
+        watch = self._watching(watch, place.tail, settings.length if ends else None)
+        stream, settings = self._stream_from(place.state), self._stopped(settings)
+        return Text(stream, self.vocabulary, place, settings, watch, raw=self.raw)
 
     def sample_many(
         self,
@@ -152,8 +214,8 @@ class Sampler:
         as it is drawn. Raises UnknownCharacterError and CheckpointError, like `sample`, once
         what was requested before has been given out.
         """
-        stops = [self.vocabulary.encode(stop).tolist() for stop in settings.stop]
-        ending = {tuple(stop) for stop in stops if len(self.vocabulary) not in stop}
+        settings = self._stopped(settings)
+        ending = {tuple(self.vocabulary.encode(stop).tolist()) for stop in settings.stop}
         sent: deque[Request] = deque()
 
         def wanted() -> Iterator[Wanted]:
@@ -175,7 +237,10 @@ class Sampler:
                 raise no_probabilities()
             text = self.vocabulary.decode(np.asarray(ids))
             cut = max((len(stop) for stop in settings.stop if text.endswith(stop)), default=0)
-            yield Sample(sent.popleft(), text[: len(text) - cut])
+            text = text[: len(text) - cut]
+            if self.vocabulary.of_bytes:
+                text = "".join(as_text([text], raw=self.raw))
+            yield Sample(sent.popleft(), text)
 
     def _before_end(self, prompt: str, threads: int) -> list[State] | None:
         """The state before the last character of a long prompt; None for others."""
@@ -192,29 +257,15 @@ class Sampler:
         watch: Watch | None,
     ) -> Wanted:
         """`start` is the state before the prompt's last character, if that is all to be read."""
-        ids = self._ids(request.prompt)
-        length, temperature = request.length, request.temperature
+        ids, begun = self._ids(request.prompt), self._begun(request.prompt)
+        length = settings.length if request.length is None else request.length
+        temperature = request.temperature
         return Wanted(
             (ids if start is None else ids[-1:]).tolist(),
             derive(request.seed, "sample", request.number),
-            settings.length if length is None else length,
+            length,
             settings.temperature if temperature is None else temperature,
             start,
-            watch,
+            self._watching(watch, begun, length),
+            tuple(map(ord, begun)),
         )
-
-
-def check_prompt(prompt: str, vocabulary: Vocabulary) -> None:
-    """Raise UnknownCharacterError, naming them, for characters the vocabulary lacks."""
-    missing = vocabulary.missing(prompt)
-    if not missing:
-        return
-    named = []
-    for character in missing[:5]:
-        twin = vocabulary.look_alike(character)
-        named.append(name(character) + (f" (it knows {name(twin)})" if twin else ""))
-    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-    raise UnknownCharacterError(
-        f"the model never saw: {', '.join(named)}{more}",
-        "change the prompt, or leave such characters out with --unknown skip",
-    )

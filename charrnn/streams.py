@@ -180,7 +180,9 @@ class _Worker:
         if watches:
             forbidden = np.zeros(logits.shape, dtype=bool)
             for number, watch in watches:
-                forbidden[watch.forbidden(), number] = True
+                mask = watch.forbidden()
+                if mask is not None:
+                    forbidden[:, number] = mask
             logits = allowed(logits, forbidden)
         numbers = np.array([next(stream.uniforms) for stream in streams])
         drawn = draw_each(logits, numbers, self._settings, self._temperatures[columns])

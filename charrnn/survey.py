@@ -1,109 +1,168 @@
-"""What is in a text, and what may be wrong with it, before anything is trained."""
+"""What is in a text, told from its characters as they come, however many there are."""
 
-import re
-from dataclasses import asdict, dataclass
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from charrnn.texts import Pieces
-from charrnn.tokenizer import count_characters, look_alikes, name
+import numpy as np
+from numpy.typing import NDArray
 
-_SHOWN = 12
+from charrnn.census import Counts
+from charrnn.excerpts import Excerpts
+from charrnn.layout import Layout, LayoutSurvey
+from charrnn.mojibake import Mojibake, mojibake
+from charrnn.reading import Reading
+from charrnn.scripts import kind, script, shares
+from charrnn.tokenizer import look_alikes, name
+
+_SHOWN = 12  # characters
+_KINDS = 6  # of characters, and scripts
+_MANY = 200  # characters, above which it is told how many are rare
+RARE = (2, 5, 10)
+"""Values of --min-count of which it is told what they would leave."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What `charrnn corpus info` says of a text."""
+    """Of one text."""
 
-    path: str
-    bytes: int
-    sha256: str
-    characters: int
-    distinct: int
-    lines: int
-    longest_line: int
-    commonest: list[tuple[str, int]]
-    rarest: list[tuple[str, int]]
-    once: int
-    """distinct characters that occur a single time"""
-    look_alikes: list[str]
-    """groups of easily confused characters of which the text holds several"""
-    problems: list[str]
-    """in words, for a person"""
+    counts: list[tuple[str, int]]
+    """each character with how often it stands there, commonest first, equals by code point"""
+    layout: Layout
+    passages: str
+    """a sample of a million characters at most, all of the text where it is no longer"""
+
+    @cached_property
+    def characters(self) -> int:
+        """How long the text is."""
+        return sum(count for _, count in self.counts)
+
+    @cached_property
+    def by_character(self) -> dict[str, int]:
+        """The counts as a dictionary."""
+        return dict(self.counts)
+
+    @cached_property
+    def mojibake(self) -> Mojibake | None:
+        """How the text was spoilt before it was saved, if so."""
+        return mojibake(self.passages)
+
+    @cached_property
+    def scripts(self) -> list[tuple[str, float]]:
+        """The share of each script among the letters, largest first."""
+        return shares(self.counts, script)
+
+    @cached_property
+    def kinds(self) -> list[tuple[str, float]]:
+        """The share of letters, digits and so on in the text, largest first."""
+        return shares(self.counts, kind)
+
+    def number(self, characters: str) -> int:
+        """How often these characters stand in the text, together."""
+        return sum(self.by_character.get(each, 0) for each in characters)
+
+    def left_by(self, least: int) -> tuple[int, float]:
+        """How many characters stand there `least` times or more, and their share of the text."""
+        kept = [count for _, count in self.counts if count >= least]
+        return len(kept), sum(kept) / max(1, self.characters)
 
 
-def survey(path: Path) -> Survey:
-    """Examine a text; raises TextError where it is none."""
-    pieces = Pieces(path)
-    text = "".join(pieces)
-    read = pieces.text
-    counts = count_characters(text)
-    lines = text.split("\n")
-    return Survey(
-        path=str(path),
-        bytes=read.bytes,
-        sha256=read.sha256,
-        characters=len(text),
-        distinct=len(counts),
-        lines=len(lines) - (lines[-1] == ""),
-        longest_line=max(map(len, lines)),
-        commonest=counts[:_SHOWN],
-        rarest=counts[::-1][:_SHOWN],
-        once=sum(count == 1 for _, count in counts),
-        look_alikes=look_alikes("".join(character for character, _ in counts)),
-        problems=_problems(text, dict(counts), read.byte_order_mark),
-    )
+def survey(pieces: Iterable[str]) -> Survey:
+    """Examine a text that comes in pieces, in memory that does not grow with it."""
+    counts, layout, passages = Counts(), LayoutSurvey(), Excerpts()
+    for piece in pieces:
+        counts.add(piece)
+        layout.feed(piece)
+        passages.feed(piece)
+    return Survey(_ordered(counts.table()), layout.end(), passages.text())
 
 
-def _problems(text: str, counts: dict[str, int], byte_order_mark: bool) -> list[str]:
-    found = []
-    if byte_order_mark:
-        found.append("begins with a byte-order mark; it is left out")
-    returns, newlines = counts.get("\r", 0), counts.get("\n", 0)
-    if returns:
-        kind = "Windows (CR LF)" if newlines >= returns else "old Macintosh (CR)"
-        found.append(f"has {returns:,} carriage returns, {kind} line ends; they are kept")
-    if counts.get("\ufffd"):
-        found.append(
-            f"has {counts[chr(0xFFFD)]:,} replacement characters (U+FFFD): it was once decoded "
-            "with the wrong encoding, and what they stood for is lost"
-        )
-    if counts.get("\0"):
-        found.append(f"has {counts[chr(0)]:,} NUL characters: it may not be text")
-    mistaken = len(re.findall("Ã[\u00a0-\u00bf]|â€", text))
-    if mistaken > 20:
-        found.append(
-            f"looks like UTF-8 read as Windows-1252 ({mistaken:,} pairs such as Ã© and â€)"
-        )
-    if "\ufeff" in counts:
-        found.append("has byte-order marks inside: files were joined without removing them")
-    if len(counts) > 10_000:
-        found.append(f"has {len(counts):,} distinct characters: is the encoding right?")
-    return found
+def _ordered(table: NDArray[np.int64]) -> list[tuple[str, int]]:
+    """Characters and counts from the count of every code point."""
+    present = np.flatnonzero(table)
+    order = np.argsort(-table[present], kind="stable")
+    return [(chr(point), int(table[point])) for point in present[order]]
 
 
 def facts(found: Survey) -> list[tuple[str, str]]:
-    """A survey as names and values for a person."""
-    lines = [
-        ("text", found.path),
-        ("size", f"{found.bytes:,} bytes, {found.characters:,} characters"),
-        ("lines", f"{found.lines:,}, the longest {found.longest_line:,} characters"),
-        ("distinct", f"{found.distinct:,} characters, {found.once:,} of them only once"),
-        ("commonest", _listed(found.commonest)),
-        ("rarest", _listed(found.rarest)),
+    """A survey as names and values for a person, problems left out."""
+    layout = found.layout
+    lines = f"{layout.lines:,}, the longest {layout.longest:,} characters"
+    if layout.lines > 1 and layout.paragraphs:
+        lines += f", half of them {layout.quantile(0.5):,} or fewer"
+    once = sum(count == 1 for _, count in found.counts)
+    told = [
+        ("lines", lines),
+        ("paragraphs", f"{layout.paragraphs:,}, and {layout.blank:,} empty lines"),
+        ("scripts", _shared(found.scripts)),
+        ("characters", _shared(found.kinds)),
+        ("distinct", f"{len(found.counts):,} characters, {once:,} of them only once"),
     ]
-    for group in found.look_alikes:
-        lines.append(("look-alikes", "; ".join(name(character) for character in group)))
-    lines += [("problem", problem) for problem in found.problems]
-    return lines + ([] if found.problems else [("problems", "none found")])
+    if len(found.counts) > _MANY:
+        told.append(("without rare", "; ".join(_left(found, least) for least in RARE)))
+    told.append(("commonest", _listed(found.counts[:_SHOWN])))
+    told.append(("rarest", _listed(found.counts[::-1][:_SHOWN])))
+    for group in look_alikes("".join(character for character, _ in found.counts)):
+        told.append(("look-alikes", "; ".join(name(character) for character in group)))
+    return [(what, value) for what, value in told if value]
+
+
+def _shared(kinds: list[tuple[str, float]]) -> str:
+    rest = len(kinds) - _KINDS
+    told = [f"{kind} {_percent(share)}" for kind, share in kinds[:_KINDS]]
+    return ", ".join(told + [f"{rest} more"] * (rest > 0))
+
+
+def _left(found: Survey, least: int) -> str:
+    kept, share = found.left_by(least)
+    return f"--min-count {least} keeps {kept:,} ({_percent(share)} of the text)"
+
+
+def _percent(share: float) -> str:
+    """A share that is 100% only where it is all, and 0% only where it is nothing."""
+    for digits in 0, 1, 2, 3:
+        shown = f"{share:.{digits}%}"
+        if share in (0, 1) or 0 < float(shown[:-1]) < 100:
+            return shown
+    return ">99.999%" if share > 0.5 else "<0.001%"
+
+
+def _listed(counts: list[tuple[str, int]]) -> str:
+    return "  ".join(f"{_quoted(character)} {count:,}" for character, count in counts)
+
+
+def _quoted(character: str) -> str:
+    """A character between quotes, one that would not be seen there by its name."""
+    seen = character.isprintable() and unicodedata.category(character)[0] != "M"
+    return repr(character) if seen else name(character)
 
 
 def to_json(found: Survey) -> dict[str, Any]:
-    """A survey as a dictionary that JSON can hold."""
-    return asdict(found)
+    """A survey as a dictionary that JSON can hold, problems left out."""
+    layout = found.layout
+    return {
+        "characters": found.characters,
+        "distinct": len(found.counts),
+        "once": sum(count == 1 for _, count in found.counts),
+        "lines": layout.lines,
+        "longest_line": layout.longest,
+        "median_line": layout.quantile(0.5),
+        "empty_lines": layout.blank,
+        "paragraphs": layout.paragraphs,
+        "repeated_lines": layout.repeated,
+        "scripts": dict(found.scripts),
+        "kinds": dict(found.kinds),
+        "min_count": {str(least): found.left_by(least) for least in RARE},
+        "commonest": found.counts[:_SHOWN],
+        "rarest": found.counts[::-1][:_SHOWN],
+        "look_alikes": look_alikes("".join(character for character, _ in found.counts)),
+    }
 
 
-def epoch_seconds(path: Path) -> float | None:
+def epoch_seconds(names: Sequence[Path], reading: Reading) -> float | None:
     """How long an epoch of the default model takes on this machine, measured for a moment.
 
     None where the text is too short to train on.
@@ -114,7 +173,7 @@ def epoch_seconds(path: Path) -> float | None:
     from charrnn.errors import CharrnnError
 
     try:
-        corpus = read_corpus([path])
+        corpus = read_corpus(names, reading=reading)
         characters = len(corpus.ids["train"])
         device = machine.choose_device("auto")
         settled = {
@@ -133,11 +192,3 @@ def epoch_seconds(path: Path) -> float | None:
     except CharrnnError:
         return None
     return steps * calibration.measure(corpus, plan.model, training).step_seconds
-
-
-def _listed(counts: list[tuple[str, int]]) -> str:
-    return "  ".join(f"{_quoted(character)} {count:,}" for character, count in counts)
-
-
-def _quoted(character: str) -> str:
-    return repr(character) if character.isprintable() else name(character)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from charrnn import diagnosis
 from charrnn.beside import Digest
-from charrnn.documents import BROKEN, open_document
+from charrnn.documents import BROKEN, is_piped, open_document
 from charrnn.errors import TextError
 from charrnn.reading import BYTES, Decoder, Reading
 
@@ -76,7 +76,8 @@ class Pieces(Iterator[str]):
             yield from self._of(stream)
 
     def _of(self, stream: BinaryIO) -> Iterator[str]:
-        path, reading = self._path, self._reading
+        path = Path("stdin") if is_piped(self._path) else self._path
+        reading = self._reading
         try:
             _check_kind(path, stream, reading)
             while data := stream.read(CHUNK):
@@ -183,4 +184,4 @@ def _not_decoded(
     while left > 0 and (data := stream.read(min(left, CHUNK))):
         line += data.count(b"\n")
         left -= len(data)
-    return diagnosis.not_decoded(path, encoding, stream.read(1), error.start, line)
+    return diagnosis.not_decoded(path, encoding, (error.start, line), stream)

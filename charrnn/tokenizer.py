@@ -25,6 +25,9 @@ ALL_BYTES = bytes(range(256)).decode("latin-1")
 CODE_POINTS = 0x110000 - 0x800
 """How many characters Unicode can name (the surrogates are not characters)."""
 
+LARGE_VOCABULARY = 10_000
+"""Characters beyond which a text was probably read in another encoding than its own."""
+
 _TWINS = (
     "'\u2018\u2019\u201a\u201b\u2032\u02bc\u00b4`",
     '"\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb',
@@ -193,4 +196,15 @@ def name(character: str) -> str:
     return f"{printable} U+{ord(character):04X} {title.lower()}".strip()
 
 
-_CONTROL_NAMES = {"\n": "newline", "\t": "tab", "\r": "carriage return", "\0": "nul"}
+_CONTROL_NAMES = {
+    "\n": "newline",
+    "\t": "tab",
+    "\r": "carriage return",
+    "\0": "nul",
+    "\f": "form feed",
+    "\v": "vertical tab",
+    "\b": "backspace",
+    "\a": "bell",
+    "\x1b": "escape",
+    "\x7f": "delete",
+}

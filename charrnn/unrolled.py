@@ -30,14 +30,14 @@ from charrnn.window import Arriving, Leaving, Window, flat, slope, steps_at_once
 def _rnn_forward(w: Window, nonlinearity: str) -> None:
     hs = w.states[0]
     for t in range(w.x.size(0)):
-        after = hs[t + 1]
-        affine(w.x[t], hs[t], w.weights[0], after)
+        a, after = w.x[t], hs[t + 1]
+        affine(a, hs[t], w.weights[0], a)  # in place: to add it elsewhere would copy it first
         if nonlinearity == "tanh":
-            after.tanh_()
+            torch.tanh(a, out=after)
         elif nonlinearity == "relu":
-            after.relu_()
+            torch.clamp(a, min=0.0, out=after)
         else:
-            after.sigmoid_()
+            torch.sigmoid(a, out=after)
 
 
 def _rnn_backward(w: Window, back: Arriving, nonlinearity: str) -> Leaving:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from charrnn.cells import State
-from charrnn.distribution import uniforms
+from charrnn.distribution import Mask, uniforms
 
 
 class Watch(Protocol):
@@ -19,8 +19,8 @@ class Watch(Protocol):
     def read(self, character: int) -> None:
         """Take note of one more character, by its id."""
 
-    def forbidden(self) -> list[int]:
-        """The ids that must not come next."""
+    def forbidden(self) -> Mask | None:
+        """Which ids must not come next, (V,); None where all may."""
 
 
 class Wanted(NamedTuple):
@@ -36,6 +36,8 @@ class Wanted(NamedTuple):
     start: list[State] | None = None
     """the state before the prompt, by layer; None is that before any character"""
     watch: Watch | None = None
+    written: tuple[int, ...] = ()
+    """the first ids of what is given out, which the prompt ended with"""
 
 
 class Drawing:
@@ -45,7 +47,7 @@ class Drawing:
         self.number = number
         self.wanted = wanted
         self.uniforms = uniforms(wanted.seed)
-        self.drawn: array[int] | None = array("I")
+        self.drawn: array[int] | None = array("I", wanted.written)
 
     def goes_on(self, character: int, stops: "list[array[int]]") -> bool:
         """Add what was drawn; whether it is neither the end of a stop text nor no character."""

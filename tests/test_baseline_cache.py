@@ -1,7 +1,9 @@
 """Baselines are measured once, and what is not wholly theirs is as good as nothing."""
 
+import importlib.metadata
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,7 @@ from charrnn.baselines import Baseline
 
 KEY = Key("1" * 64, "2" * 64, "3" * 64)
 ROWS = [
-    Baseline("uniform", 9.0),
+    Baseline("uniform", 9.0, blocks=(0.1, 2.5e-17, 3.0)),
     Baseline("ngram", 5.5, order=3, read=10, available=20, cut="time", seconds=0.25),
 ]
 
@@ -40,6 +42,39 @@ def test_several_texts_are_kept_and_the_oldest_go(run, monkeypatch):
     keep(run, keys[2], [Baseline("xz", 8.0)])
     assert kept(run, keys[2])["xz"].nats == 8.0
     assert kept(run, keys[1])["xz"].nats == 1.0
+
+
+@pytest.fixture
+def fresh_method():
+    baseline_cache.method.cache_clear()
+    yield
+    baseline_cache.method.cache_clear()
+
+
+def test_what_another_method_measured_is_measured_anew(run, tmp_path, monkeypatch, fresh_method):
+    """Any change to the code that measures, or to a package that it uses, is another method."""
+    keep(run, KEY, ROWS)
+    known = baseline_cache.method()
+    source = tmp_path / "compressors.py"
+    source.write_text(Path(baseline_cache.compressors.__file__).read_text() + "\n# changed\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(baseline_cache.compressors, "__file__", str(source))
+        assert kept(run, KEY) != {}, "it is the same process"
+        baseline_cache.method.cache_clear()
+        assert kept(run, KEY) == {}
+    with monkeypatch.context() as patch:
+        version = importlib.metadata.version
+        patch.setattr(importlib.metadata, "version", lambda name: version(name) + ".1")
+        baseline_cache.method.cache_clear()
+        assert kept(run, KEY) == {}
+    baseline_cache.method.cache_clear()
+    assert baseline_cache.method() == known
+    assert kept(run, KEY) == {row.name: row for row in ROWS}
+
+
+def test_an_installation_without_sources_has_a_method_too(monkeypatch, fresh_method):
+    monkeypatch.setattr(baseline_cache.ngram, "__file__", "/nowhere/ngram.pyc")
+    assert len(baseline_cache.method()) == 64
 
 
 def test_what_was_not_measured_is_not_kept(run):
@@ -80,6 +115,10 @@ def test_every_changed_byte_is_noticed(run):
         {"order": True},
         {"cut": 1},
         {"more": 1},
+        {"blocks": [1.0] * 31},
+        {"blocks": [1]},
+        {"blocks": ["1.0"]},
+        {"blocks": 1.0},
     ],
     ids=str,
 )

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from charrnn import baselines, compressors
+from charrnn import baselines, compressors, prices
 from charrnn.baselines import NAMES, Baseline, measure, tail
 from charrnn.compressors import BZ2, PPMD, XZ, added_bits, is_installed
 from charrnn.evaluation import escape_probability, score
+from charrnn.intervals import block_edges
 from charrnn.model import CharacterModel
 from charrnn.ngram import choose_order
 from charrnn.settings import ModelSettings
@@ -43,9 +44,10 @@ def test_hand_computed_on_a_tiny_text():
     a, b = ((n - 0.75) / 5 + 0.75 * 2 / 5 * 0.5 for n in (3, 2))
     assert made["ngram"].order == 1, "there is no last tenth to choose it by"
     assert made["ngram"].nats == pytest.approx(-math.log(a * a * b))
-    for compressor in XZ, BZ2:
-        bits = added_bits(compressor, b"aabab", b"aab")
-        assert made[compressor.name].nats == pytest.approx(bits * math.log(2))
+    bits = [added_bits(compressor, b"aabab", b"aab") for compressor in (XZ, BZ2)]
+    assert bits == [0, 8]
+    assert made["xz"].nats is None, "no text costs nothing"
+    assert made["bz2"].nats == pytest.approx(8 * math.log(2))
 
 
 def test_scores_are_by_the_text_s_own_characters_and_bytes():
@@ -120,7 +122,7 @@ def test_a_long_text_is_scored_in_pieces_as_it_is_at_once(monkeypatch, english):
     text, training = english[1500:], english[:1500]
     vocabulary = "".join(sorted(set(english)))
     at_once = found(text, training, vocabulary)["ngram"].nats
-    monkeypatch.setattr(baselines, "_AT_ONCE", 7)
+    monkeypatch.setattr(prices, "_AT_ONCE", 7)
     assert found(text, training, vocabulary)["ngram"].nats == pytest.approx(at_once, rel=1e-12)
 
 
@@ -142,11 +144,12 @@ def test_a_large_part_is_read_from_its_end_as_far_as_time_allows(monkeypatch):
     """A probe takes a second by this clock, and each of a larger part half as much more."""
     monkeypatch.setattr(baselines, "_PROBE", 100)
     training = Part("x" * 700 + "ab" * 150)
-    made = found("ab", training, "abx", seconds=4.5, clock=Clock())
+    made = found("ab" + 50 * "bax", training, "abx", seconds=4.5, clock=Clock())
     for name in {"unigram", "ngram", "xz", "bz2"}:
         assert (made[name].read, made[name].available) == (300, 1000)
         assert made[name].cut == "time"
-    assert made["unigram"].nats == pytest.approx(2 * math.log(301.5 / 150.5))
+    nats = 102 * math.log(301.5 / 150.5) + 50 * math.log(301.5 / 0.5)
+    assert made["unigram"].nats == pytest.approx(nats)
     assert {end for _, end in training.slices} == {1000}
     made = found("ab", training, "abx", seconds=15, clock=Clock())
     assert (made["unigram"].read, made["unigram"].cut) == (1000, "")
@@ -182,6 +185,31 @@ def test_a_cut_goes_between_characters():
     ]
 
 
+# In blocks, and of a text that is too long.
+
+
+def test_blocks_are_of_the_text_that_is_scored(english):
+    """Those of losses sum to the whole; PPMd's, told as it goes, all but do."""
+    text, training = english[1000:] + "☃", english[:1000]
+    made = found(text, training, "".join(sorted(set(english))))
+    sizes = np.diff(block_edges(len(text)))
+    for name in "uniform", "unigram", "ngram", "ppmd":
+        if made[name].nats is not None:
+            spent = float(sizes @ np.array(made[name].blocks))
+            assert spent == pytest.approx(made[name].nats, rel=0.04 if name == "ppmd" else 1e-9)
+    assert made["xz"].blocks == made["bz2"].blocks == ()
+    assert len(set(made["unigram"].blocks)) == len(sizes)
+    assert {each.blocks for each in found("ab", "abab", "ab").values()} == {()}
+
+
+def test_a_text_that_is_too_long_has_the_two_that_are_quick(monkeypatch):
+    monkeypatch.setattr(baselines, "_MOST_SCORED", 5)
+    made = found("ababab", "abab", "ab")
+    assert [name for name in NAMES if made[name].nats is not None] == ["uniform", "unigram"]
+    assert made["xz"].reason == "a text of more than 5 bytes would take too long"
+    assert found("ababa", "abab", "ab")["ngram"].nats is not None
+
+
 # What cannot be measured.
 
 
@@ -196,22 +224,25 @@ def test_a_missing_pyppmd_is_told_with_the_way_to_get_it(monkeypatch):
     monkeypatch.setattr(
         compressors.importlib.util, "find_spec", lambda n: None if n == "pyppmd" else find(n)
     )
-    made = found("ab", "abab", "ab")
+    made = found("abba" * 9, "abab", "ab")
     assert made["ppmd"].nats is None
     assert "pip install pyppmd" in made["ppmd"].reason
     assert all(made[name].nats is not None for name in NAMES if name != "ppmd")
 
 
-@pytest.mark.skipif(not is_installed(PPMD), reason="pyppmd is not installed")
-def test_ppmd_is_measured_where_it_is_installed(english):
-    made = found(english[2000:], english[:2000], "".join(set(english)))["ppmd"]
-    bits = added_bits(PPMD, english[:2000].encode(), english[2000:].encode())
+@pytest.mark.parametrize("compressor", [XZ, BZ2, PPMD], ids=lambda c: c.name)
+def test_a_compressor_is_measured_where_it_is_installed(compressor, english):
+    if not is_installed(compressor):
+        pytest.skip(f"{compressor.module} is not installed")
+    made = found(english[2000:], english[:2000], "".join(set(english)))[compressor.name]
+    bits = added_bits(compressor, english[:2000].encode(), english[2000:].encode())
     assert made.nats == pytest.approx(bits * math.log(2))
-    assert made.order == 6
+    assert made.order == (6 if compressor is PPMD else 0)
 
 
-def test_a_text_that_makes_the_whole_smaller_has_no_price(monkeypatch):
-    monkeypatch.setattr(baselines, "BZ2", BZ2._replace(size=lambda data: 99 - len(data)))
+@pytest.mark.parametrize("grows", [0, -1])
+def test_a_text_that_makes_the_whole_no_larger_has_no_price(grows, monkeypatch):
+    monkeypatch.setattr(baselines, "BZ2", BZ2._replace(size=lambda data: 99 + grows * len(data)))
     made = found("ab", "abab", "ab")["bz2"]
     assert made.nats is None
     assert "too short" in made.reason

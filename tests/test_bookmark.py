@@ -19,6 +19,7 @@ from charrnn import files
 from charrnn.bookmark import read_bookmark, write_bookmark
 from charrnn.checkpoints import ModelRecord, read_checkpoint, resume_path
 from charrnn.continuation import Place
+from charrnn.distribution import Mask
 from charrnn.errors import CheckpointError, DiskFullError, FormatError
 from charrnn.sampling import Sampler
 from charrnn.sealed import read_header
@@ -157,8 +158,8 @@ def test_what_watches_a_text_is_told_of_what_was_drawn_before_and_then_of_all_th
         def read(self, character: int) -> None:
             self.told.append(character)
 
-        def forbidden(self) -> list[int]:
-            return [2, len(self.told) % 2]
+        def forbidden(self) -> Mask:
+            return np.isin(np.arange(len(VOCABULARY)), [2, len(self.told) % 2])
 
     sampler, watching = a_sampler(), Watching()
     first = sampler.go_on(begun(sampler), SamplingSettings(length=40))
@@ -172,7 +173,9 @@ def test_what_watches_a_text_is_told_of_what_was_drawn_before_and_then_of_all_th
 def test_a_text_that_is_ended_gives_what_it_held_back() -> None:
     sampler = a_sampler()
     drawn = whole(sampler, 50)
-    text = sampler.go_on(begun(sampler), SamplingSettings(length=50, stop=(drawn[:21] + "\0",)))
+    other = next(character for character in VOCABULARY.characters if character != drawn[21])
+    stop = drawn[:21] + other
+    text = sampler.go_on(begun(sampler), SamplingSettings(length=50, stop=(stop,)))
     held = []
     for piece in text:  # none comes before the stop text has turned out to be none
         held.append(piece)

@@ -37,7 +37,11 @@ def run(trained, tmp_path):
 
 def by_name(done):
     assert done.returncode == 0, done.stderr
-    return {each["name"]: each for each in json.loads(done.stdout)["baselines"]}
+    row = json.loads(done.stdout)
+    best = min(each["nats_per_char"] for each in row["baselines"] if "reason" not in each)
+    difference = row["difference_from_baseline"]["nats_per_char"]
+    assert difference == pytest.approx(row["nats_per_char"] - best)
+    return {each["name"]: each for each in row["baselines"]}
 
 
 # End to end.
@@ -153,8 +157,7 @@ def test_the_figures_are_those_of_the_training_part(held):
     wanted = baselines.measure(text, part, vocabulary, escape=escape)
     assert part.size == len(held.text("train")[0].encode())
     for row, baseline in zip(beside(held), wanted, strict=True):
-        ours = baseline.to_json(len(text), len(text.encode()))
-        assert row | {"seconds": 0} == ours | {"seconds": 0}
+        assert replace(row, seconds=0.0) == replace(baseline, seconds=0.0)
 
 
 def test_what_was_seen_or_kept_is_not_measured_again(held, monkeypatch):
@@ -210,6 +213,32 @@ def test_a_model_that_loses_is_told_to_whom(capsys):
     found = shown(capsys, 1.8, xz, ngram, row("bz2", 1.75), ppmd)
     assert "so do the 7-gram, xz and bz2." in found
     assert "The 7-gram predicts this text better than m" in shown(capsys, 1.5, ngram)
+
+
+def chance(capsys, nats, best, **difference):
+    """What is said of a model's distance from the best of its baselines."""
+    made = {"best": best["name"], "nats_per_char": nats - best["nats_per_char"]} | difference
+    one = MODEL | row("", nats) | {"baselines": [best], "interval": [nats - 0.02, nats + 0.02]}
+    comparison.show([one | {"difference_from_baseline": made}])
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_a_distance_is_said_to_be_more_than_chance_or_not(capsys):
+    ppmd = row("ppmd", 1.4, order=6)
+    found = chance(capsys, 1.5, ppmd, interval=[0.08, 0.12], paired=True, real=True)
+    assert "The difference from PPMd, 0.1000 ± 0.0200, is more than chance." in found
+    found = chance(capsys, 1.39, ppmd, interval=[-0.03, 0.01], paired=True, real=False)
+    assert "The difference from PPMd, 0.0100 ± 0.0200, may be chance." in found
+    found = chance(capsys, 1.5, ppmd, interval=None, paired=True, real=None)
+    assert "too short to say whether that is chance" in found
+
+
+def test_of_a_compressor_that_tells_no_parts_the_model_s_own_interval_is_named(capsys):
+    xz = row("xz", 1.4)
+    found = chance(capsys, 1.5, xz, interval=[0.08, 0.12], paired=False, real=True)
+    assert "xz is outside m's own interval, 1.480 to 1.520; the difference itself has" in found
+    found = chance(capsys, 1.41, xz, interval=[-0.01, 0.03], paired=False, real=False)
+    assert "But xz is within m's own interval, 1.390 to 1.430: it may be chance." in found
 
 
 def test_a_model_that_wins_is_told_by_how_much(capsys):

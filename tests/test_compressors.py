@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from charrnn import compressors
-from charrnn.compressors import BZ2, PPMD, XZ, added_bits, is_installed, room_before
+from charrnn.compressors import (
+    BZ2,
+    PPMD,
+    XZ,
+    added_bits,
+    added_by_part,
+    is_installed,
+    room_before,
+)
 
 PROGRAMS = {"xz": ["xz", "-9e", "-T1", "-c"], "bz2": ["bzip2", "-9", "-c"]}
 
@@ -32,6 +40,23 @@ def test_a_text_costs_what_it_adds(english):
     for compressor in XZ, BZ2:
         both, alone = compressor.size(before + text), compressor.size(before)
         assert added_bits(compressor, before, text) == 8 * (both - alone) > 0
+
+
+def test_ppmd_tells_of_parts_what_it_spends_on_the_whole(english):
+    pytest.importorskip("pyppmd")
+    before, text = english[:1500].encode(), english[1500:].encode()
+    bits, by_part = added_by_part(PPMD, before, [text[:100], b"", text[100:]])
+    assert bits == added_bits(PPMD, before, text)
+    assert by_part[0] == pytest.approx(added_bits(PPMD, before, text[:100]), abs=8 * 6)
+    assert (len(by_part), by_part[1]) == (3, 0)
+    assert sum(by_part) == pytest.approx(bits, abs=8 * 6)
+
+
+def test_the_others_tell_of_no_parts(english):
+    before, text = english[:1500].encode(), english[1500:].encode()
+    for compressor in XZ, BZ2:
+        whole = added_bits(compressor, before, text)
+        assert added_by_part(compressor, before, [text[:9], text[9:]]) == (whole, [])
 
 
 def test_what_has_been_seen_costs_less(english):

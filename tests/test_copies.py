@@ -1,5 +1,7 @@
 """What a sample has copied: exactly what brute force finds, whatever the texts."""
 
+import itertools
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -131,6 +133,34 @@ def test_characters_count_and_not_bytes(make):
     assert (report.characters, report.text, report.share) == (20, text[:20], 1.0)
 
 
+@settings(deadline=None, max_examples=100)
+@given(pairs(), st.sampled_from([8, 13, 20]))
+def test_of_a_model_of_bytes_each_byte_counts(make, pair, longest):
+    text, sample = (each.encode().decode("latin-1") for each in pair)
+    index = make(pair[0], run=longest)
+    tracker = Copies(index, of_bytes=True)
+    for end in range(len(sample)):
+        last = sample[:end][-longest:]
+        wanted = {c for c in set(text) if len(last) == longest and last + c in text}
+        assert set(tracker.forbidden(longest)) == wanted
+        tracker.read(sample[end])
+    share, count = brute(sample, text)
+    report = tracker.report()
+    assert (report.characters, report.unit) == (count, "bytes")
+    assert report.share == pytest.approx(share)
+    whole = Copies(index, of_bytes=True)
+    whole.follow(pair[1])
+    assert whole.report() == report
+
+
+def test_a_run_of_bytes_may_begin_and_end_within_a_character(make):
+    text = "茶馆里的老板娘每天早上"
+    tracker = Copies(make(text), of_bytes=True)
+    tracker.follow(text.encode()[2:25].decode(errors="surrogateescape"))
+    report = tracker.report()
+    assert (report.characters, report.text) == (23, "\ufffd馆里的老板娘每\ufffd")
+
+
 def test_a_sample_of_nothing_has_copied_nothing(make):
     assert Copies(make("abc")).report() == copies.Report(0.0, 0, "", None)
 
@@ -169,9 +199,13 @@ def test_a_limit_speaks_of_ids_and_of_characters_that_are_known(make):
     text = "the passage of twenty a" * 2 + "the passage of twenty é"
     vocabulary = Vocabulary("".join(sorted(set(text) - {"é"})))
     limit = Limit(make(text), 21, vocabulary)
+
+    def forbidden():
+        return "".join(itertools.compress(vocabulary.characters, limit.forbidden()))
+
     for character in text[:21]:
-        assert limit.forbidden() == []
+        assert limit.forbidden() is None
         limit.read(vocabulary.characters.index(character))
-    assert limit.forbidden() == [vocabulary.characters.index(" ")]
+    assert forbidden() == " "
     limit.read(vocabulary.characters.index(" "))
-    assert limit.forbidden() == [vocabulary.characters.index("a")]
+    assert forbidden() == "a"

@@ -5,7 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.commands.differences import Scored, margin, scored, sentences, with_differences
+from charrnn.commands.differences import (
+    Scored,
+    from_best_baseline,
+    margin,
+    scored,
+    sentences,
+    with_differences,
+)
 from charrnn.intervals import block_means, interval
 
 COUNT = 6_000
@@ -131,3 +138,58 @@ def test_the_interval_and_its_blocks_are_in_the_row(losses: Any) -> None:
 def test_a_margin_is_half_the_interval() -> None:
     assert margin(1.452, (1.430, 1.476)) == "1.4520 ± 0.0230"
     assert margin(1.452, None) == "1.4520"
+
+
+# The best of the baselines.
+
+
+def baseline(name, nats):
+    return {"name": name, "nats_per_char": nats}
+
+
+def of_losses(losses):
+    row = {"nats_per_char": float(np.mean(losses)), "run": "m"}
+    return scored(row, "text", len(losses), losses)
+
+
+def test_a_model_is_compared_with_the_best_of_its_baselines_block_by_block():
+    """The passages that are hard for one are hard for the other: their difference is certain."""
+    random = np.random.default_rng(4)
+    hard = np.repeat(random.random(30), 100)
+    model = of_losses(hard + 0.1 * random.random(3_000))
+    means = {"ngram": model.means + 0.02 + 0.01 * random.random(30), "uniform": np.full(30, 4.0)}
+    best = float(means["ngram"].mean())
+    rows = [baseline("uniform", 4.0), baseline("ngram", best), {"name": "xz", "reason": "no"}]
+    found = from_best_baseline(model, rows, means)
+    assert (found["best"], found["paired"], found["real"]) == ("ngram", True, True)
+    low, high = found["interval"]
+    assert low < found["nats_per_char"] < high < 0
+    own = model.row["interval"]
+    assert high - low < (own[1] - own[0]) / 10
+    one = interval(model.means - means["ngram"], found["nats_per_char"], 1 - 0.05 / 2)
+    assert (low, high) == one, "for both baselines together"
+
+
+def test_a_small_difference_may_be_chance():
+    random = np.random.default_rng(5)
+    model = of_losses(random.random(3_000))
+    means = {"ngram": model.means + random.normal(0.001, 0.05, 30)}
+    found = from_best_baseline(model, [baseline("ngram", means["ngram"].mean())], means)
+    assert found["real"] is False
+
+
+@pytest.mark.parametrize(("away", "real"), [(0.0, False), (0.5, True), (-0.5, True)])
+def test_of_one_without_blocks_the_model_s_own_interval_decides(away, real):
+    model = of_losses(np.random.default_rng(6).random(3_000))
+    found = from_best_baseline(model, [baseline("xz", model.row["nats_per_char"] + away)], {})
+    assert (found["paired"], found["real"]) == (False, real)
+    assert found["interval"] == pytest.approx(
+        [each - model.row["nats_per_char"] - away for each in model.row["interval"]]
+    )
+
+
+def test_of_a_short_text_or_without_baselines_nothing_is_said_of_chance():
+    model = of_losses(np.ones(15))
+    found = from_best_baseline(model, [baseline("xz", 0.5)], {})
+    assert (found["interval"], found["real"]) == (None, None)
+    assert from_best_baseline(model, [{"name": "xz", "reason": "no"}], {}) is None

@@ -15,6 +15,8 @@ from conftest import charrnn
 from test_cli import assert_error
 
 from charrnn.checkpoints import read_record
+from charrnn.commands import evaluate as command
+from charrnn.errors import UsageError
 from charrnn.intervals import block_means, interval
 from charrnn.run_record import read_run, write_record
 
@@ -35,7 +37,7 @@ def by_name(
 ) -> tuple[dict[str, Any], Path, subprocess.CompletedProcess[str]]:
     """The fixture's run scored on its validation text: the object, the losses, the process."""
     losses = tmp_path_factory.mktemp("losses") / "each.npy"
-    done = evaluate("cafe", "--checkpoint-dir", trained, "--json", "--losses", losses)
+    done = evaluate("cafe", "--checkpoint-dir", trained, "--json", "--losses", losses, "--where")
     return json.loads(done.stdout), losses, done
 
 
@@ -69,6 +71,28 @@ def test_losses_are_one_number_a_character_whose_mean_is_the_score(
     assert each.shape == (score["characters"],)
     assert each.mean(dtype=np.float64) == pytest.approx(score["nats_per_char"], rel=1e-6)
     assert [path.name for path in losses.parent.iterdir()] == ["each.npy"]
+
+
+def test_where_it_fails_is_of_the_same_characters(
+    by_name: tuple[dict[str, Any], Path, subprocess.CompletedProcess[str]], english: str
+) -> None:
+    score, losses, _ = by_name
+    where, each = score["where"], np.load(losses)
+    text = english[int(0.9 * len(english)) :]
+    assert where["characters"] == len(text)
+    for rows in where["kinds"], where["line"], where["word"]:
+        nats = sum(row["characters"] * row["nats_per_char"] for row in rows)
+        assert nats / len(text) == pytest.approx(score["nats_per_char"])
+        right = sum(row["characters"] * row["accuracy"] for row in rows)
+        assert right / len(text) == pytest.approx(score["accuracy"])
+    spaces = np.array([character == " " for character in text])
+    (row,) = (row for row in where["kinds"] if row["kind"] == "spaces")
+    assert row["characters"] == spaces.sum()
+    assert row["nats_per_char"] == pytest.approx(each[spaces].mean(), rel=1e-5)
+    too_sure = sum(
+        bin["share"] * (bin["confidence"] - bin["accuracy"]) for bin in where["calibration"]["bins"]
+    )
+    assert too_sure == pytest.approx(where["calibration"]["too_sure"])
 
 
 def test_a_text_of_ones_own_is_scored_with_what_was_never_seen(
@@ -169,6 +193,34 @@ def test_what_was_scored_before_a_failure_is_told(trained: Path) -> None:
     assert json.loads(done.stdout)["run"] == "cafe"
 
 
+# Other formats, in this process.
+
+
+def test_a_table_for_a_paper_has_the_score(
+    trained: Path,
+    by_name: tuple[dict[str, Any], Path, subprocess.CompletedProcess[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command.evaluate([str(trained / "cafe")], format="markdown", baselines=False, threads=1)
+    line = capsys.readouterr().out.splitlines()[2]
+    assert line.startswith(f"| cafe | one stream | {by_name[0]['nats_per_char']:.4f} ± ")
+    command.evaluate([str(trained / "cafe")], format="latex", baselines=False, threads=1)
+    assert f"cafe & {by_name[0]['nats_per_char']:.4f} $\\pm$ " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"format": "pdf"}, "--format pdf: must be one of table, json, latex, markdown"),
+        ({"format": "latex", "json": True}, "--json and --format latex"),
+        ({"format": "markdown", "where": True}, "--where: is not in --format markdown"),
+    ],
+)
+def test_formats_that_cannot_be_meant_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        command.evaluate(["cafe"], **options)
+
+
 # Texts that have moved or changed.
 
 
@@ -186,7 +238,7 @@ def test_a_moved_corpus_is_scored_the_same_and_a_person_is_told_every_measure(
     by_name: tuple[dict[str, Any], Path, subprocess.CompletedProcess[str]],
 ) -> None:
     moved = Path(shutil.copy(english_file, tmp_path / "elsewhere.txt"))
-    done = evaluate(mailed, "--corpus", moved)
+    done = evaluate(mailed, "--corpus", moved, "--where")
     assert (done.returncode, done.stderr) == (0, "")
     score, shown = by_name[0], dict(re.findall(r"^(\S+) +(.*)", done.stdout, re.MULTILINE))
     for name in "nats/char", "bits/char", "bits/byte":
@@ -197,6 +249,10 @@ def test_a_moved_corpus_is_scored_the_same_and_a_person_is_told_every_measure(
     assert f"{score['accuracy_top5']:.1%}" in done.stdout
     assert shown["perplexity"].startswith(f"{score['perplexity']:.3f}")
     assert shown["accuracy"].startswith(f"{score['accuracy']:.1%}")
+    for row in score["where"]["kinds"]:
+        share = re.escape(f"{row['share']:.1%}")
+        assert re.search(rf" {row['kind']} +{share}", done.stdout)
+    assert "expected calibration error" in re.sub(r"\s+", " ", done.stdout)
 
 
 def rewritten(trained: Path, tmp_path: Path, corpus: Path) -> Path:

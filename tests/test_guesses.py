@@ -63,3 +63,15 @@ def test_where_a_trained_unknown_is_likeliest_the_guess_is_the_likeliest_charact
         found = guesses(logits, torch.tensor([[target]]), Unknown.of(4, 0.0, 3))
         assert bool(found.right[0, 0]) is right
         assert found.confidence[0, 0] == pytest.approx(probability)
+
+
+def test_of_equally_likely_characters_the_first_is_the_guess():
+    """Eight of nine are: one is guessed right, and of the others none is among five."""
+    logits = torch.ones(1, V, V)
+    logits[..., 1] = 0
+    found = guesses(logits, torch.arange(V)[None], Unknown.of(V, 0.0, None))
+    assert np.flatnonzero(found.right).tolist() == np.flatnonzero(found.near).tolist() == [0]
+    logits[..., 4] = logits[..., 6] = 2
+    found = guesses(logits, torch.arange(V)[None], Unknown.of(V, 0.0, None))
+    assert np.flatnonzero(found.right).tolist() == [4]
+    assert np.flatnonzero(found.near).tolist() == [4, 6]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import COMMAND, charrnn
 from test_cli import assert_error, on_terminal
-from test_sampling import a_sampler
+from test_sampling import a_rare_sampler, a_sampler
 
 from charrnn.commands import keyboard
 from charrnn.commands.keyboard import Session, Told, converse
@@ -101,6 +101,15 @@ def test_a_prompt_that_is_refused_is_no_answer() -> None:
     assert first + answer(session, "/more") == drawn("tea", length=80)
     assert answer(session, "tea") == drawn("tea", 1)
     assert answer(a_session(unknown="skip"), "t♥e♥a") == drawn("tea")
+
+
+def test_rare_characters_are_told_of_once() -> None:
+    told: list[str] = []
+    sampler, _ = a_rare_sampler()
+    session = Session(sampler, FORTY, 5, told=told.append)
+    for prompt in "tea", "t☂", "猫":
+        answer(session, prompt)
+    assert [line.split(": ")[1] for line in told] == ["☂ U+2602 umbrella"]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +238,7 @@ def test_what_is_echoed_and_drawn_does_nothing_to_a_terminal(
 
     screen = Terminal()
     monkeypatch.setattr(sys, "stdout", screen)
-    monkeypatch.setattr(Sampler, "read_prompt", lambda self, prompt: SAMPLER.start())
+    monkeypatch.setattr(Sampler, "read_prompt", lambda self, prompt, **_: SAMPLER.start())
     converse(a_session(), ["\x1b[2J\x9b31m\u202e"], lambda: False, echo=True)
     assert screen.getvalue().startswith("\\x1b[2J\\x9b31m\\u202e")
 

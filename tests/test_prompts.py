@@ -9,16 +9,19 @@ from hypothesis import strategies as st
 
 from charrnn.errors import CharrnnError, TextError, UnknownCharacterError
 from charrnn.prompts import read_prompts
+from charrnn.reading import Reading
 from charrnn.sampling import Request
-from charrnn.tokenizer import Vocabulary
+from charrnn.tokenizer import ALL_BYTES, Vocabulary
 
 VOCABULARY = Vocabulary('abc {}":é1\n\r')
+BYTES = Vocabulary(ALL_BYTES, Reading(encoding="bytes"))
 
 
 def asked(data, name="prompts.txt", **options):
     if isinstance(data, str):
         data = data.encode()
-    return list(read_prompts(io.BytesIO(data), name, VOCABULARY, **({"seed": 7} | options)))
+    options = {"seed": 7, "vocabulary": VOCABULARY} | options
+    return list(read_prompts(io.BytesIO(data), name, **options))
 
 
 # One a line
@@ -130,6 +133,25 @@ def test_a_character_that_the_model_never_saw_is_named_with_its_line():
     assert caught.value.message.startswith("many.txt, line 7,312: the model never saw: ☂ U+2602")
     assert "--unknown skip" in caught.value.hint
     assert asked(lines, skip_unknown=True)[7_311].prompt == "bc"
+
+
+def test_the_first_prompt_with_rare_characters_is_told_of():
+    told = []
+    rare, lines = Vocabulary("abc", unknown=True), "a\nb☂c\n猫\n"
+    found = asked(lines, vocabulary=rare, told=told.append)
+    assert [request.prompt for request in found] == ["a", "b☂c", "猫"]
+    (line,) = told
+    assert line.startswith("prompts.txt, line 2: too rare for the model to tell apart: ☂ U+2602")
+    told.clear()
+    skipped = asked(lines, vocabulary=rare, told=told.append, skip_unknown=True)
+    assert ([request.prompt for request in skipped], told) == (["a", "bc", ""], [])
+
+
+def test_half_a_character_in_json_is_named_with_its_line():
+    for vocabulary in VOCABULARY, BYTES, Vocabulary("ab", unknown=True):
+        with pytest.raises(UnknownCharacterError, match=r"prompts\.txt, line 1: .*U\+D800"):
+            asked('{"prompt": "a\\ud800"}', vocabulary=vocabulary)
+    assert asked('{"prompt": "a\\udcc3"}', vocabulary=BYTES)[0].prompt == "a\udcc3"
 
 
 def test_bytes_that_are_no_utf_8_are_named_with_their_line():

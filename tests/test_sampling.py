@@ -16,7 +16,8 @@ from charrnn.checkpoints import read_checkpoint
 from charrnn.continuation import before_stop
 from charrnn.errors import CheckpointError, UnknownCharacterError
 from charrnn.model import CharacterModel
-from charrnn.sampling import Request, Sampler, check_prompt
+from charrnn.reading import Reading
+from charrnn.sampling import Request, Sampler
 from charrnn.settings import MODELS, NONLINEARITIES, ModelSettings, SamplingSettings
 from charrnn.stream import Columns
 from charrnn.tokenizer import Vocabulary
@@ -341,22 +342,100 @@ def test_characters_the_model_never_saw_are_named_with_their_look_alikes():
     assert "--unknown skip" in caught.value.hint
 
 
-def test_of_many_unknown_characters_five_are_named():
-    with pytest.raises(UnknownCharacterError, match="and 3 more") as caught:
-        check_prompt("b c d f g h i j b", VOCABULARY)
-    assert caught.value.message.count("U+00") == 5
-
-
-def test_a_prompt_of_known_characters_passes():
-    check_prompt("tea", VOCABULARY)
-    check_prompt("", VOCABULARY)
-
-
 def test_half_a_character_in_a_prompt_is_an_unknown_one():
     """As an argument that is no UTF-8 comes."""
     with pytest.raises(UnknownCharacterError, match=r"U\+DCE9") as caught:
         a_sampler().read_prompt("tea\udce9")
     caught.value.message.encode()  # it can be shown
+
+
+# Rare characters
+
+
+RARE = Vocabulary("e ta\n'", unknown=True)
+
+
+def a_rare_sampler():
+    """A model whose last character is all rare ones, and the likeliest by far."""
+    network = a_model()
+    with torch.no_grad():
+        network.get_parameter("output.bias")[6] = 50.0
+    return Sampler(network.settings, RARE, network.arrays()), network
+
+
+def test_a_rare_character_is_read_as_the_last():
+    sampler, _ = a_rare_sampler()
+    read = sampler.read_prompt("t☂")
+    stepped = sampler.read(6, sampler.read_prompt("t"))
+    for ours, theirs in zip(read, stepped, strict=True):
+        np.testing.assert_allclose(ours[0], theirs[0], rtol=0, atol=1e-6)
+    with pytest.raises(UnknownCharacterError, match=r"U\+DCE9"):
+        sampler.read_prompt("t\udce9")
+
+
+def test_the_others_share_what_a_rare_character_would_have():
+    sampler, network = a_rare_sampler()
+    known = Sampler(network.settings, VOCABULARY, network.arrays())
+    state = sampler.read_prompt("tea")
+    np.testing.assert_array_equal(sampler.logits(state), known.logits(state)[:6])
+
+
+@pytest.mark.parametrize(
+    "chosen", [{}, {"temperature": 0.0}, {"top_k": 1}, {"top_p": 0.5}, {"min_p": 0.5}]
+)
+def test_no_rare_character_is_ever_drawn(chosen):
+    """As if there were none, to the last character, alone and among many, after any prompt."""
+    sampler, network = a_rare_sampler()
+    arrays = network.arrays()
+    for name in "embedding.weight", "output.weight", "output.bias":
+        arrays[name] = arrays[name][:6]
+    without = Sampler(network.settings, Vocabulary(RARE.characters), arrays)
+    wanted = [drawn(without, "tea", number=n, length=80, **chosen) for n in range(3)]
+    assert [drawn(sampler, "tea", number=n, length=80, **chosen) for n in range(3)] == wanted
+    assert many(sampler, [Request("tea", 0, n) for n in range(3)], **chosen) == wanted
+    texts = many(sampler, [Request("t☂", 0, n) for n in range(20)], **chosen)
+    texts.append(drawn(sampler, "猫", stop=("☂",), **chosen))
+    assert set("".join(texts)) <= set(RARE.characters)
+
+
+def test_nor_where_all_that_is_left_is_forbidden():
+    class Forbidding:
+        def read(self, character):
+            pass
+
+        def forbidden(self):
+            return np.ones(6, dtype=bool)
+
+    sampler, _ = a_rare_sampler()
+    text = "".join(
+        sampler.sample(sampler.start(), SamplingSettings(length=9), seed=0, watch=Forbidding())
+    )
+    assert text == drawn_after_nothing(sampler, temperature=0.0)
+
+
+def drawn_after_nothing(sampler, **chosen):
+    settings = SamplingSettings(length=9, **chosen)
+    return "".join(sampler.sample(sampler.start(), settings, seed=0))
+
+
+# How a corpus was read
+
+
+def test_prompts_and_stop_texts_are_read_as_the_corpus_was():
+    network = a_model()
+    vocabulary = Vocabulary("e ta\n'z", Reading(lowercase=True, newlines="lf"))
+    sampler = Sampler(network.settings, vocabulary, network.arrays())
+    plain = Sampler(network.settings, Vocabulary("e ta\n'z"), network.arrays())
+    wanted = drawn(plain, "tea\nz", stop=("z t",))
+    assert len(wanted) < 200
+    assert drawn(sampler, "TEA\r\nZ", stop=("Z T", "X")) == wanted
+    assert many(sampler, [Request("TEA\rZ", 0)], stop=("Z T", "X"), length=200) == [wanted]
+
+
+def test_a_stop_text_of_bytes_that_are_no_text_stops_nothing():
+    """As an argument that is no UTF-8 comes."""
+    sampler = a_sampler()
+    assert many(sampler, [Request("", 0)], stop=("\udce9",)) == [drawn(sampler, length=80)]
 
 
 # What is imported

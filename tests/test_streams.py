@@ -151,7 +151,7 @@ class Strict:
         self.seen.append(character)
 
     def forbidden(self):
-        return [*self.seen[-1:], *range(self.most, V)]
+        return np.isin(np.arange(V), [*self.seen[-1:], *range(self.most, V)])
 
 
 def test_what_a_watch_forbids_is_not_drawn():

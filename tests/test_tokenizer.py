@@ -302,7 +302,7 @@ def test_a_text_with_one_of_each_has_no_look_alikes() -> None:
         ("\t", "U+0009 tab"),
         ("\r", "U+000D carriage return"),
         ("\0", "U+0000 nul"),
-        ("\x1b", "U+001B unnamed"),
+        ("\x1b", "U+001B escape"),
         ("\ud800", "U+D800 unnamed"),
     ],
 )

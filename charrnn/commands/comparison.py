@@ -1,9 +1,12 @@
 """What `charrnn evaluate` puts beside a model: baselines on the same text, and plain words."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charrnn import console
+from charrnn.commands.differences import Scored, from_best_baseline, margin
+from charrnn.rows import baseline, by_text, model
 
 if TYPE_CHECKING:
     from charrnn.baseline_cache import Key
@@ -24,8 +27,8 @@ def beside(
     corpus: list[Path] | None,
     seen: "Seen",
     quiet: bool,
-) -> list[dict[str, Any]]:
-    """The baselines on a text that a checkpoint was scored on, by the names of `--json`.
+) -> "list[Baseline]":
+    """The baselines on a text that a checkpoint was scored on.
 
     None where they would learn from the very text. `seen` gets what is measured.
     """
@@ -37,11 +40,11 @@ def beside(
     from charrnn.original import training_text
 
     text = "".join(held_out.pieces())
-    data = record.vocabulary.reading.utf8_of(text)
     part, vocabulary = record.corpus["splits"]["train"], record.vocabulary
-    key = Key(held_out.sha256, str(part["sha256"]), sha256(vocabulary.characters.encode()))
+    known_as = json.dumps(vocabulary.to_json(), sort_keys=True)
+    key = Key(held_out.sha256, str(part["sha256"]), sha256(known_as.encode()))
     learned = {key.training, *(file["sha256"] for file in record.corpus["files"])}
-    if learned & {key.text, sha256(text[: int(part["end"])].encode())}:
+    if learned & {key.text, sha256(vocabulary.reading.utf8_of(text[: int(part["end"])]))}:
         return []
     run = checkpoint.absolute().parent
     known = kept(run, key) | seen.get(key, {})
@@ -63,20 +66,23 @@ def beside(
     seen[key] = {each.name: each for each in found if each.nats is not None}
     if seen[key] != kept(run, key):
         keep(run, key, found)
-    return [each.to_json(len(text), len(data)) for each in found]
+    return found
+
+
+def against(result: Scored, held_out: "HeldOut", found: "list[Baseline]") -> Scored:
+    """What a checkpoint scored on a text, with the baselines there and the best one's distance."""
+    import numpy as np
+
+    rows = [each.to_json(len(held_out.ids), held_out.bytes) for each in found]
+    means = {each.name: np.array(each.blocks) for each in found if each.blocks}
+    difference = from_best_baseline(result, rows, means)
+    more = {"difference_from_baseline": difference} if difference else {}
+    return result._replace(row=result.row | {"baselines": rows} | more)
 
 
 def show(rows: list[dict[str, Any]]) -> None:
     """Draw models and baselines as tables, one for each text, and say who beats whom."""
-    groups: list[list[dict[str, Any]]] = []
-    for row in rows:
-        for group in groups:
-            if all(row[name] == group[0][name] for name in ("split", "characters", "baselines")):
-                group.append(row)
-                break
-        else:
-            groups.append([row])
-    for group in groups:
+    for group in by_text(rows):
         console.say()
         if group[0]["baselines"]:
             _show_text(group)
@@ -87,8 +93,8 @@ def show(rows: list[dict[str, Any]]) -> None:
 def _show_text(models: list[dict[str, Any]]) -> None:
     found = models[0]["baselines"]
     measured = [each for each in found if "nats_per_char" in each]
-    lines = [(_title(each), each, _read(each)) for each in measured]
-    lines += [(_model(row, models), row, "") for row in models]
+    lines = [(baseline(each), each, _read(each)) for each in measured]
+    lines += [(model(row, models), row, "") for row in models]
     lines.sort(key=lambda line: line[1]["nats_per_char"])
     console.show_table(
         ["best first", "nats/char", "bits/char", "bits/byte", "learned from"],
@@ -105,7 +111,9 @@ def _show_text(models: list[dict[str, Any]]) -> None:
         ],
     )
     for row in models:
-        console.say_wrapped(_verdict(_model(row, models), row, measured))
+        name = model(row, models)
+        chance = _chance(name, row, measured)
+        console.say_wrapped(" ".join(filter(None, [_verdict(name, row, measured), chance])))
     for each in measured:
         if each["cut"]:
             console.say_wrapped(_cut(each))
@@ -115,22 +123,6 @@ def _show_text(models: list[dict[str, Any]]) -> None:
             reasons.setdefault(each["reason"], []).append(_short(each))
     for reason, names in reasons.items():
         console.say_wrapped(f"Not measured: {', '.join(names)}: {reason}.")
-
-
-def _model(row: dict[str, Any], models: list[dict[str, Any]]) -> str:
-    """A model's name among others; the step where its run has several."""
-    same = sum(other["run"] == row["run"] for other in models)
-    return f"{row['run']} at {row['step']:,}" if same > 1 else str(row["run"])
-
-
-def _title(each: dict[str, Any]) -> str:
-    titles = {
-        "ngram": f"{each.get('order')}-gram, Kneser-Ney",
-        "ppmd": f"PPMd, order {each.get('order')}",
-        "xz": "xz -9e",
-        "bz2": "bz2 -9",
-    }
-    return titles.get(each["name"], str(each["name"]))
 
 
 def _short(each: dict[str, Any]) -> str:
@@ -143,7 +135,7 @@ def _read(each: dict[str, Any]) -> str:
     return f"{console.number(each['read_bytes'])} bytes" if each["read_bytes"] else ""
 
 
-def _verdict(model: str, row: dict[str, Any], measured: list[dict[str, Any]]) -> str:
+def _verdict(name: str, row: dict[str, Any], measured: list[dict[str, Any]]) -> str:
     """One sentence on a model and the best of its baselines."""
     own = float(row["nats_per_char"])
     best, *others = sorted(measured, key=_nats)
@@ -156,14 +148,33 @@ def _verdict(model: str, row: dict[str, Any], measured: list[dict[str, Any]]) ->
         end = f"; so {'do' if also[1:] else 'does'} {names}" if also else ""
         return (
             f"{who.replace('the ', 'The ')} predicts this text better "
-            f"than {model}: {_nats(best):.3f} nats/char against {own:.3f}{end}."
+            f"than {name}: {_nats(best):.3f} nats/char against {own:.3f}{end}."
         )
     if best["name"] == "uniform":
-        return f"{model} does better than taking all characters for equally likely."
+        return f"{name} does better than taking all characters for equally likely."
     return (
-        f"{model} predicts this text better than all of these: by "
+        f"{name} predicts this text better than all of these: by "
         f"{_nats(best) - own:.3f} nats/char than {_short(best)}."
     )
+
+
+def _chance(name: str, row: dict[str, Any], measured: list[dict[str, Any]]) -> str:
+    """Whether the model's distance from the best baseline may be chance, as far as is known."""
+    difference = row.get("difference_from_baseline")
+    if difference is None:
+        return ""
+    (best,) = (_short(each) for each in measured if each["name"] == difference["best"])
+    if difference["real"] is None:
+        return "The text is too short to say whether that is chance."
+    if difference["paired"]:
+        by = margin(abs(difference["nats_per_char"]), difference["interval"])
+        how = "is more than chance" if difference["real"] else "may be chance"
+        return f"The difference from {best}, {by}, {how}."
+    low, high = row["interval"]
+    where = f"{name}'s own interval, {low:.3f} to {high:.3f}"
+    if difference["real"]:
+        return f"{best} is outside {where}; the difference itself has none."
+    return f"But {best} is within {where}: it may be chance."
 
 
 def _nats(each: dict[str, Any]) -> float:

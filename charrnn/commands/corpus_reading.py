@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from charrnn.corpus import Corpus
     from charrnn.reading import Reading
 
-LARGE_VOCABULARY = 10_000
-"""Characters beyond which a text was probably read in another encoding than its own."""
-
 _FLAGS = {
     "encoding": "encoding",
     "newlines": "newlines",
@@ -150,6 +147,8 @@ def _remarks(corpus: "Corpus") -> Iterator[str]:
 
 
 def _warn_of_size(corpus: "Corpus") -> None:
+    from charrnn.tokenizer import LARGE_VOCABULARY
+
     known = len(corpus.vocabulary)
     if known > LARGE_VOCABULARY:
         console.warn(

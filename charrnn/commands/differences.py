@@ -59,19 +59,56 @@ def with_differences(results: list[Scored]) -> list[dict[str, Any]]:
     return rows
 
 
+def from_best_baseline(
+    result: Scored, baselines: list[dict[str, Any]], means: "dict[str, NDArray[np.float64]]"
+) -> dict[str, Any] | None:
+    """How a model differs from the best of its baselines; None where none was measured.
+
+    `means` are of each baseline's blocks, where they can be told: then the interval is of the
+    difference, of 95% for all baselines together (Bonferroni), since which is the best was
+    not known before. Of the others it is how far the model's own interval lies from them.
+    """
+    from charrnn.intervals import CONFIDENCE, interval
+
+    measured = [each for each in baselines if "nats_per_char" in each]
+    if not measured:
+        return None
+    best = min(measured, key=lambda each: float(each["nats_per_char"]))
+    mean = result.row["nats_per_char"] - best["nats_per_char"]
+    own, limits = result.row["interval"], None
+    paired = best["name"] in means
+    if paired:
+        confidence = 1 - (1 - CONFIDENCE) / len(measured)
+        limits = interval(result.means - means[best["name"]], mean, confidence)
+    elif own:
+        limits = (own[0] - best["nats_per_char"], own[1] - best["nats_per_char"])
+    return {
+        "best": best["name"],
+        "nats_per_char": mean,
+        "interval": limits,
+        "paired": paired,
+        "real": None if limits is None else not limits[0] <= 0 <= limits[1],
+    }
+
+
 def margin(value: float, limits: tuple[float, float] | None) -> str:
     """A mean loss with half its interval's width, as 1.4520 ± 0.0230."""
     half = f" ± {console.figure((limits[1] - limits[0]) / 2, 4)}" if limits else ""
     return console.figure(value, 4) + half
 
 
-def sentences(rows: list[dict[str, Any]]) -> list[str]:
-    """What `with_differences` found, in plain words, for a person."""
+def named(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """What to call each row's checkpoint: its run, and its step where a run has several."""
     several = len({row["run"] for row in rows}) < len(rows)
-    names = {
+    return {
         row["checkpoint"]: row["run"] + (f" at step {row['step']:,}" if several else "")
         for row in rows
     }
+
+
+def sentences(rows: list[dict[str, Any]]) -> list[str]:
+    """What `with_differences` found, in plain words, for a person."""
+    names = named(rows)
     behind = [row for row in rows if "difference" in row]
     behind.sort(key=lambda row: (row["difference"]["best"], row["nats_per_char"]))
     found = [f"Protocol: {how}." for how in dict.fromkeys(row["protocol"] for row in rows)]

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from charrnn import console
 from charrnn.continuation import Place, Text
 from charrnn.errors import UnknownCharacterError, UsageError
-from charrnn.prompts import known_part
 from charrnn.sampling import Sampler
 from charrnn.settings import SamplingSettings
 from charrnn.signals import Interruptions
+from charrnn.spelling import known_part, rarities
 from charrnn.wanted import Watch
 
 WELCOME = (
@@ -50,13 +50,16 @@ class Session:
         seed: int,
         unknown: str = "error",
         watch: Callable[[], Watch] | None = None,
+        told: Callable[[str], object] = lambda _: None,
     ) -> None:
         """Answer n, from 0, draws as sample n of the seed does.
 
-        `watch` makes what looks at each answer as it is drawn.
+        `watch` makes what looks at each answer as it is drawn; `told` gets what `rarities` says
+        of the first prompt that has any.
         """
         self._sampler, self._settings, self._seed = sampler, settings, seed
         self._unknown, self._watch = unknown, watch
+        self._told, self._has_told = told, False
         self._answers = 0
         self.prompt = ""
         """what the answer goes on from, if it begins a text"""
@@ -87,8 +90,12 @@ class Session:
     def _answer(self, prompt: str) -> Text:
         if self._unknown == "skip":
             prompt = known_part(prompt, self._sampler.vocabulary)
-        place = Place(self._sampler.read_prompt(prompt), self._seed, self._answers)
-        self.prompt = prompt
+        place = self._sampler.begin(prompt, self._seed, self._answers)
+        rare = "" if self._has_told else rarities(prompt, self._sampler.vocabulary)
+        if rare:
+            self._told(rare)
+            self._has_told = True
+        self.prompt = self._sampler.shown(prompt)
         self._answers += 1
         self._last = self._going_on(place)
         return self._last
@@ -101,7 +108,8 @@ class Session:
         return self._last
 
     def _going_on(self, place: Place) -> Text:
-        return self._sampler.go_on(place, self._settings, self._watch and self._watch())
+        watch = self._watch and self._watch()
+        return self._sampler.go_on(place, self._settings, watch, ends=False)
 
     def _setting(self, command: str, value: str) -> Told:
         kind, name = _SETTINGS[command][0], command[1:].replace("-", "_")

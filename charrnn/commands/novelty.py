@@ -56,33 +56,32 @@ def watching(
     return functools.partial(Limit, index, max_copy, vocabulary)
 
 
-def reading(index: "Concordance | None") -> "Copies | None":
-    """What reads a sample to report on it, where that is asked for."""
+def reading(index: "Concordance | None", vocabulary: "Vocabulary") -> "Callable[[], Copies] | None":
+    """What makes what reads each sample to report on it, where that is asked for."""
     if index is None:
         return None
     from charrnn.copies import Copies
 
-    return Copies(index)
+    return functools.partial(Copies, index, of_bytes=vocabulary.of_bytes)
 
 
 def followed(pieces: Iterable[str], copies: "Copies | None") -> Iterator[str]:
     """The pieces of a text as they come, once their copies are counted."""
     for piece in pieces:
         if copies is not None:
-            for character in piece:
-                copies.read(character)
+            copies.follow(piece)
         yield piece
 
 
 def tell(number: int, report: "Report") -> None:
     """Say on stderr what a sample has copied."""
     if report.place is None:
-        console.notice(f"sample {number}: nothing copied in runs of 20 characters or more")
+        console.notice(f"sample {number}: nothing copied in runs of 20 {report.unit} or more")
         return
     excerpt = report.text[:_EXCERPT] + "…" * (len(report.text) > _EXCERPT)
     console.notice(
-        f"sample {number}: {report.share:.1%} copied in runs of 20 characters or more; the "
-        f"longest, {report.characters:,} characters, stands in "
+        f"sample {number}: {report.share:.1%} copied in runs of 20 {report.unit} or more; the "
+        f"longest, {report.characters:,} {report.unit}, stands in "
         f"{Path(report.place.file).name}, line {report.place.line:,}: {excerpt!r}"
     )
 
@@ -90,7 +89,7 @@ def tell(number: int, report: "Report") -> None:
 def to_json(report: "Report") -> dict[str, Any]:
     """The same by the names of `--json`."""
     longest = report.place and {
-        "characters": report.characters,
+        report.unit: report.characters,
         "text": report.text,
         "file": report.place.file,
         "line": report.place.line,

@@ -41,6 +41,7 @@ def sample(
     threads: options.Threads = None,
     separator: options.Separator = r"\n",
     echo: options.Echo = None,
+    raw: options.Raw = False,
     output: options.Output = None,
     checkpoint_dir: CheckpointDir = CHECKPOINTS,
     json: Json = False,
@@ -86,6 +87,8 @@ def sample(
                 "--json": json,
             }
         )
+    if raw and json:
+        raise UsageError("--raw and --json: JSON holds text, not bytes", "leave one of them out")
     if output == Path("-"):
         output = None
     many = batch is not None or num_samples > 1 or skip > 0
@@ -101,8 +104,8 @@ def sample(
     from charrnn import runs
     from charrnn.bookmark import read_bookmark, write_bookmark
     from charrnn.checkpoints import read_checkpoint
-    from charrnn.continuation import Place
     from charrnn.sampling import Request, Sampler
+    from charrnn.spelling import rarities
 
     path, (record, weights) = runs.open_found(checkpoint, checkpoint_dir, read_checkpoint)
     if checkpoint is None and not quiet:
@@ -112,13 +115,16 @@ def sample(
     seed_is_drawn = seed is None and begin is None
     if seed_is_drawn:
         seed = secrets.randbelow(2**31)
+    if raw:
+        sample_prompts.check_raw(record.vocabulary)
+    told = (lambda _: None) if quiet else console.notice
     prompt = sample_prompts.read(prompt, prompt_file, record.vocabulary, unknown)
-    sample_prompts.check_stops(stops, record.vocabulary)
+    sample_prompts.check_stops(stops, record.vocabulary, raw)
     index = None
     if report_copies or max_copy is not None:
         index = novelty.opened(path, record, corpus, max_copy, quiet)
     watch = novelty.watching(index, max_copy, record.vocabulary)
-    sampler = Sampler(record.settings, record.vocabulary, weights)
+    sampler = Sampler(record.settings, record.vocabulary, weights, raw=raw)
     shown = output is None and sys.stdout.isatty()
     echo = shown if echo is None else echo
     if interactive:
@@ -127,17 +133,22 @@ def sample(
         assert seed is not None
         if seed_is_drawn and not quiet:
             console.notice(f"seed {seed}")
-        session = keyboard.Session(sampler, settings, seed, unknown, watch)
+        session = keyboard.Session(sampler, settings, seed, unknown, watch, told)
         keyboard.sit(session, prompt, echo=echo, quiet=quiet)
         return
 
+    rare = rarities(prompt, record.vocabulary)
+    if rare:
+        told(rare)
     with contextlib.ExitStack() as stack:
         text = None
         drawn: sample_output.Drawn
         if many:
             assert seed is not None
             requests = sample_prompts.requests(
-                batch, prompt, record.vocabulary, unknown, seed=seed, num_samples=num_samples
+                *(batch, prompt, record.vocabulary, unknown, told),
+                seed=seed,
+                num_samples=num_samples,
             )
             wanted = itertools.islice(requests, skip, None)
             first = next(wanted, None)
@@ -152,26 +163,27 @@ def sample(
         else:
             if begin is None:
                 assert seed is not None
-                begin = Place(sampler.read_prompt(prompt, threads=threads), seed)
+                begin = sampler.begin(prompt, seed, threads=threads)
             else:
                 if seed is not None:
                     begin = begin._replace(seed=seed, number=0, drawn=0)
                 if prompt:
-                    state = sampler.read_prompt(prompt, begin.state, threads=threads)
-                    begin = begin._replace(state=state, tail="")
-            text = sampler.go_on(begin, settings, watch and watch())
+                    begin = sampler.prompted(begin, prompt, threads=threads)
+            ends = save_state is None
+            text = sampler.go_on(begin, settings, watch and watch(), ends=ends)
             drawn = [(Request(prompt, begin.seed, begin.number), text)]
 
         if seed_is_drawn and not quiet:
             console.notice(f"seed {seed}")
-        told = index if report_copies else None
+        drawn = ((each._replace(prompt=sampler.shown(each.prompt)), text) for each, text in drawn)
+        copies = novelty.reading(index, record.vocabulary) if report_copies else None
         if json:
             run = path.absolute().parent.name
             facts = {"run": run, "checkpoint": str(path), "step": record.step}
-            pieces = sample_output.as_json(drawn, facts, told)
+            pieces = sample_output.as_json(drawn, facts, copies)
         else:
             between = sample_prompts.as_utf8(separator)
-            pieces = sample_output.raw(drawn, between, told, echo=echo, shown=shown)
+            pieces = sample_output.raw(drawn, between, copies, echo=echo, shown=shown)
         sample_output.write(pieces, output)
     if save_state is not None and text is not None:
         write_bookmark(save_state, text.place(), record, name)

@@ -80,6 +80,10 @@ Echo = Annotated[
     bool | None,
     option("--echo/--no-echo", "Show the prompt first (default: on a terminal).", _OUTPUT),
 ]
+Raw = Annotated[
+    bool,
+    option("--raw", "Of a model of bytes: all that it draws, be it text or not.", _OUTPUT),
+]
 Output = Annotated[
     Path | None,
     typer.Option(

@@ -1,6 +1,6 @@
 """How charrnn sample writes what it has drawn: raw or as JSON, to stdout or to a file."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +11,19 @@ from charrnn.files import output_file
 from charrnn.signals import unwinding
 
 if TYPE_CHECKING:
-    from charrnn.concordance import Concordance
+    from charrnn.copies import Copies
     from charrnn.sampling import Request
 
 Drawn = Iterable[tuple["Request", Iterable[str]]]
 """Each request and the text drawn for it, in pieces."""
 
 
-def as_json(drawn: Drawn, facts: dict[str, Any], index: "Concordance | None") -> Iterator[str]:
-    """A line of JSON a sample; `index` is of the training text, if copies are to be told."""
+def as_json(
+    drawn: Drawn, facts: dict[str, Any], reading: "Callable[[], Copies] | None"
+) -> Iterator[str]:
+    """A line of JSON a sample; `reading` makes what reads each, if copies are to be told."""
     for request, pieces in drawn:
-        copies = novelty.reading(index)
+        copies = reading and reading()
         text = "".join(novelty.followed(pieces, copies))
         yield console.json_line(
             {
@@ -37,7 +39,12 @@ def as_json(drawn: Drawn, facts: dict[str, Any], index: "Concordance | None") ->
 
 
 def raw(
-    drawn: Drawn, separator: str, index: "Concordance | None", *, echo: bool, shown: bool
+    drawn: Drawn,
+    separator: str,
+    reading: "Callable[[], Copies] | None",
+    *,
+    echo: bool,
+    shown: bool,
 ) -> Iterator[str]:
     """Texts as they are, their pieces as they come, each with the separator after it.
 
@@ -49,7 +56,7 @@ def raw(
     for request, pieces in drawn:
         if echo:
             yield request.prompt
-        copies = novelty.reading(index)
+        copies = reading and reading()
         yield from novelty.followed(pieces, copies)
         yield end
         if copies:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -27,7 +27,7 @@ def read(
     prompt: str | None, prompt_file: str | None, vocabulary: "Vocabulary", unknown: str
 ) -> str:
     """The one prompt there is, or none; raises TextError."""
-    from charrnn.prompts import known_part
+    from charrnn.spelling import known_part
 
     if prompt is not None:
         prompt = as_utf8(prompt)
@@ -42,6 +42,7 @@ def requests(
     prompt: str,
     vocabulary: "Vocabulary",
     unknown: str,
+    told: Callable[[str], object],
     *,
     seed: int,
     num_samples: int,
@@ -61,19 +62,33 @@ def requests(
             seed=seed,
             samples=num_samples,
             skip_unknown=unknown == "skip",
+            told=told,
         )
 
 
-def check_stops(stops: tuple[str, ...], vocabulary: "Vocabulary") -> None:
+def check_stops(stops: tuple[str, ...], vocabulary: "Vocabulary", raw: bool) -> None:
     """Warn of stop texts that can never come."""
+    from charrnn.spelling import is_written
+
     for stop in stops:
-        missing = vocabulary.missing(stop)
-        if missing:
-            newline = "\\n" in stop and "\\" in missing
-            console.warn(
-                f"--stop {stop!r}: the model never writes {missing[0]!r}"
-                + ("; in most shells $'\\n' is a line end" if newline else "")
-            )
+        if is_written(stop, vocabulary, raw=raw):
+            continue
+        missing = vocabulary.missing(vocabulary.reading.text_of(stop))
+        newline = "\\n" in stop and "\\" in missing
+        console.warn(
+            f"--stop {stop!r}: the model never writes "
+            + (repr(missing[0]) if missing else "half a character without --raw")
+            + ("; in most shells $'\\n' is a line end" if newline else "")
+        )
+
+
+def check_raw(vocabulary: "Vocabulary") -> None:
+    """Raise UsageError where --raw cannot change anything."""
+    if not vocabulary.of_bytes:
+        raise UsageError(
+            "--raw: this model writes characters, which are always whole",
+            "leave it out; it is for models of --encoding bytes",
+        )
 
 
 def as_utf8(argument: str) -> str:
