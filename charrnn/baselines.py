@@ -29,6 +29,7 @@ from charrnn.compressors import (
 from charrnn.intervals import block_edges
 from charrnn.ngram import Ngram, choose_order, unigram_losses
 from charrnn.prices import Prices, parts, spent
+from charrnn.strips import Text
 from charrnn.tokenizer import Ids, Vocabulary
 
 SECONDS = 10.0
@@ -44,12 +45,31 @@ _MOST_COUNTED = 2**23  # bytes, of which each takes some 150 more to count n-gra
 
 
 class Bytes(Protocol):
-    """A training part of `size` bytes of UTF-8, such as `original.Original`."""
+    """A training part of `size` bytes, such as `original.Original`."""
 
     size: int
 
     def slice(self, start: int, end: int) -> bytes:
         """The bytes from `start` to before `end`."""
+        ...
+
+
+class Scored(Protocol):
+    """A text to be scored, such as `heldout.HeldOut`."""
+
+    @property
+    def ids(self) -> Text:
+        """(N,)"""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """of its UTF-8; where it is read as bytes, of these"""
+        ...
+
+    @property
+    def pieces(self) -> Callable[[], Iterator[str]]:
+        """The text itself, piece by piece."""
         ...
 
 
@@ -94,7 +114,7 @@ class Baseline:
 
 
 def measure(
-    text: str,
+    text: Scored,
     training: Bytes | str,
     vocabulary: Vocabulary,
     *,
@@ -109,9 +129,9 @@ def measure(
     `training` is the part to learn from, or in words why there is none; `escape` how
     likely a character is that the vocabulary lacks. What is `known` is not measured
     again. `measured` is told 1 after each. A text of more than 64 MB is too long for all
-    but uniform and unigram.
+    but uniform and unigram, and is never held as a whole.
     """
-    ids, size = vocabulary.encode(text), len(vocabulary.reading.utf8_of(text))
+    ids = text.ids
     prices = Prices.of(ids, vocabulary, escape)
     found = []
     for name in NAMES:
@@ -127,7 +147,7 @@ def measure(
                 baseline = Baseline(name, None, training)
             elif name == "unigram":
                 baseline = _unigram(training, ids, vocabulary, prices, seconds, clock)
-            elif size > _MOST_SCORED:
+            elif text.bytes > _MOST_SCORED:
                 reason = f"a text of more than {_MOST_SCORED:,} bytes would take too long"
                 baseline = Baseline(name, None, reason)
             elif name == "ngram":
@@ -143,39 +163,41 @@ def measure(
 
 def _unigram(
     training: Bytes,
-    ids: Ids,
+    ids: Text,
     vocabulary: Vocabulary,
     prices: Prices,
     seconds: float,
     clock: Callable[[], float],
 ) -> Baseline:
-    def learned(before: bytes, ids: Ids) -> Baseline:
+    def learned(before: bytes, ids: Text) -> Baseline:
         counted = _ids(before, vocabulary)
         losses = (unigram_losses(counted, part, len(vocabulary)) for part in parts(ids))
         nats, blocks = spent(ids, losses, prices)
         return Baseline("unigram", nats, read=len(before), blocks=blocks)
 
     size, cut = _affordable(
-        lambda before: learned(before, ids[:1]), training, _MOST, "memory", seconds, clock
+        lambda before: learned(before, ids[0:1]),
+        *(training, vocabulary, _MOST, "memory", seconds, clock),
     )
-    return replace(learned(tail(training, size), ids), available=training.size, cut=cut)
+    before = tail(training, size, vocabulary)
+    return replace(learned(before, ids), available=training.size, cut=cut)
 
 
 def _ngram(
     training: Bytes,
-    ids: Ids,
+    ids: Text,
     vocabulary: Vocabulary,
     prices: Prices,
     seconds: float,
     clock: Callable[[], float],
 ) -> Baseline:
-    def learned(before: bytes, ids: Ids) -> Baseline:
+    def learned(before: bytes, ids: Text) -> Baseline:
         counted = _ids(before, vocabulary)
         order = choose_order(counted, len(vocabulary))
         model = Ngram(counted, len(vocabulary), order)
 
         def losses() -> Iterator[NDArray[np.float64]]:
-            behind = counted
+            behind: Ids = counted
             for part in parts(ids):
                 yield model.losses(part, behind, [order])[order]
                 behind = part
@@ -184,14 +206,16 @@ def _ngram(
         return Baseline("ngram", nats, order=order, read=len(before), blocks=blocks)
 
     size, cut = _affordable(
-        lambda before: learned(before, ids[:1]), training, _MOST_COUNTED, "memory", seconds, clock
+        lambda before: learned(before, ids[0:1]),
+        *(training, vocabulary, _MOST_COUNTED, "memory", seconds, clock),
     )
-    return replace(learned(tail(training, size), ids), available=training.size, cut=cut)
+    before = tail(training, size, vocabulary)
+    return replace(learned(before, ids), available=training.size, cut=cut)
 
 
 def _compressed(
     training: Bytes,
-    text: str,
+    text: Scored,
     vocabulary: Vocabulary,
     compressor: Compressor,
     seconds: float,
@@ -202,19 +226,15 @@ def _compressed(
         own = f"pip install {compressor.module}"
         where = own if compressor is PPMD else "it comes with most builds of Python"
         return Baseline(name, None, f"{compressor.module} is not installed ({where})")
-    edges = block_edges(len(text)).tolist()
-    utf8_of = vocabulary.reading.utf8_of
-    pieces = [utf8_of(text[start:end]) for start, end in itertools.pairwise(edges)]
-    pieces = pieces or [utf8_of(text)]
+    characters, utf8_of = "".join(text.pieces()), vocabulary.reading.utf8_of
+    edges = block_edges(len(characters)).tolist()
+    pieces = [utf8_of(characters[start:end]) for start, end in itertools.pairwise(edges)]
+    pieces = pieces or [utf8_of(characters)]
     size, cut = _affordable(
         lambda before: added_bits(compressor, before, pieces[0][:1]),
-        training,
-        room_before(compressor, sum(map(len, pieces))),
-        "window",
-        seconds,
-        clock,
+        *(training, vocabulary, room_before(compressor, text.bytes), "window", seconds, clock),
     )
-    before = tail(training, size)
+    before = tail(training, size, vocabulary)
     bits, by_part = added_by_part(compressor, before, pieces)
     if bits <= 0:  # chance, such as how the whole is cut up, outweighs a few characters
         return Baseline(name, None, "the text is too short to tell what it adds")
@@ -237,11 +257,13 @@ def _ids(data: bytes, vocabulary: Vocabulary) -> Ids:
     return vocabulary.encode(data.decode("latin-1" if vocabulary.of_bytes else "utf-8"))
 
 
-def tail(training: Bytes, size: int) -> bytes:
+def tail(training: Bytes, size: int, vocabulary: Vocabulary) -> bytes:
     """The last `size` bytes of a training part, without a character's second half at the front."""
     if size <= 0:
         return b""
     data = training.slice(max(0, training.size - size), training.size)
+    if vocabulary.of_bytes:
+        return data
     halves = next((i for i, byte in enumerate(data[:4]) if byte & 0xC0 != 0x80), 0)
     return data[halves:]
 
@@ -249,6 +271,7 @@ def tail(training: Bytes, size: int) -> bytes:
 def _affordable(
     learn: Callable[[bytes], object],
     training: Bytes,
+    vocabulary: Vocabulary,
     most: int,
     limit: str,
     seconds: float,
@@ -258,7 +281,7 @@ def _affordable(
     size, cut = (training.size, "") if training.size <= most else (most, limit)
     if size > _PROBE:
         begun = clock()
-        learn(tail(training, _PROBE))
+        learn(tail(training, _PROBE, vocabulary))
         taken = max(clock() - begun, 1e-9)
         # Whole probes, so that one machine comes to one figure.
         in_time = max(1, int(seconds / (taken * _SLOWER))) * _PROBE

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import stat
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ Facts = list[list[int]]
 _LARGEST = 2**26  # bytes
 _SETTLED = 2 * 10**9  # ns after which another change cannot bear the same time
 _ABANDONED = 3600.0  # seconds since a file under a temporary name was last written to
+_DAY = 86_400.0  # seconds
+_UNUSED = 60 * _DAY
+_NOTED = 7 * _DAY  # how old the note of a use may be; each is a change to the file's facts
+_FOLDERS = ("", "ids", "piped", "texts")
 
 
 def cache_directory() -> Path | None:
@@ -32,6 +37,40 @@ def cache_directory() -> Path | None:
         return Path.home() / ".cache" / "charrnn"
     except RuntimeError:
         return None
+
+
+def room(folder: str = "") -> Path | None:
+    """A folder of the cache to write in, and the cache without what nobody has long used.
+
+    None where there is no home. Raises DiskFullError or RunError where it cannot be made.
+    """
+    cache = cache_directory()
+    if cache is None:
+        return None
+    make_directory(cache / folder)
+    for each in _FOLDERS:
+        sweep(cache / each)
+        _forget(cache / each)
+    return cache / folder
+
+
+def use(path: Path) -> None:
+    """Note that a file of the cache is in use, where the system does not; failures are let pass."""
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        if time.time() - max(found.st_atime, found.st_mtime) > _NOTED:
+            os.utime(path, ns=(time.time_ns(), found.st_mtime_ns))
+
+
+def _forget(directory: Path) -> None:
+    """Remove the files of a directory that have not been used for 60 days."""
+    with contextlib.suppress(OSError):
+        for path in directory.iterdir():
+            with contextlib.suppress(OSError):  # another process may have been faster
+                found = path.lstat()
+                unused = time.time() - max(found.st_atime, found.st_mtime)
+                if stat.S_ISREG(found.st_mode) and unused > _UNUSED:
+                    path.unlink()
 
 
 def sweep(directory: Path) -> None:
@@ -64,15 +103,14 @@ def recall(name: str, facts: Facts) -> dict[str, Any] | None:
     ):
         seen = json.loads(stream.read(_LARGEST))
         if isinstance(seen, dict) and seen.pop("files") == facts:
+            use(cache / f"{name}.json")
             return dict(seen)
     return None
 
 
 def remember(name: str, facts: Facts, found: dict[str, Any]) -> None:
     """Keep what was found in files, by facts that were settled before it was looked for."""
-    cache = cache_directory()
-    if cache is None:
-        return
     with contextlib.suppress(CharrnnError):
-        make_directory(cache)
-        write_file(cache / f"{name}.json", json.dumps({"files": facts, **found}).encode())
+        cache = room()
+        if cache:
+            write_file(cache / f"{name}.json", json.dumps({"files": facts, **found}).encode())

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.cache import cache_directory, sweep
+from charrnn.cache import cache_directory, room, use
 from charrnn.errors import CharrnnError, UsageError
-from charrnn.files import make_directory, open_regular, whole_file
+from charrnn.files import open_regular, whole_file
 from charrnn.order import LONGEST, kept, sort, stride_of
 from charrnn.original import Original
 
@@ -117,8 +117,7 @@ def concordance(
     if places is None:
         told("indexing the training text, once")
         try:
-            make_directory(cache)
-            sweep(cache)
+            room()
             _write(path, text, run)
             places = _read(path, text, run)
         except CharrnnError as error:
@@ -190,6 +189,7 @@ def _read(path: Path, text: Original, run: int) -> NDArray[Any] | None:
                 left -= len(data)
             if stream.read(4) != checksum.to_bytes(4, "little"):
                 return None
+            use(path)
             mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError):
         return None

@@ -1,6 +1,7 @@
 """The files that a corpus is made of: found by name, folder and pattern, opened, decompressed."""
 
 import bz2
+import contextlib
 import gzip
 import hashlib
 import io
@@ -15,9 +16,9 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from charrnn import diagnosis
-from charrnn.cache import cache_directory, sweep
+from charrnn.cache import cache_directory, room, use
 from charrnn.errors import TextError
-from charrnn.files import TEMPORARY_PREFIX, failures_named, make_directory, whole_file
+from charrnn.files import TEMPORARY_PREFIX, failures_named, whole_file
 from charrnn.reading import BYTES, Decoder, Reading
 
 if sys.version_info >= (3, 14):
@@ -139,6 +140,13 @@ def open_document(path: Path) -> BinaryIO:
     return stream
 
 
+def is_compressed(path: Path) -> bool:
+    """Whether a file's bytes are not those of its document."""
+    with contextlib.suppress(OSError), open_document(path) as stream:
+        return isinstance(stream, _Owning)
+    return False
+
+
 class _Owning(io.BufferedReader):
     """A decompressing stream that closes the file beneath it."""
 
@@ -159,15 +167,15 @@ def spooled(path: Path) -> Path:
     """
     try:
         if path != STDIN and not _is_pipe(path):
+            cache = cache_directory()
+            if cache and path.parent == cache / _PIPED:
+                use(path)
             return path
-        cache = cache_directory()
-        if cache is None:
+        folder = room(_PIPED)
+        if folder is None:
             raise TextError(
                 f"{path}: needs a home directory to be kept in", "put it into a file first"
             )
-        folder = cache / _PIPED
-        make_directory(folder)
-        sweep(folder)
         # Not sys.stdin, which Python cannot close while something waits there.
         with open(os.dup(0) if path == STDIN else path, "rb") as stream:
             return _kept(stream, folder, "stdin" if path == STDIN else str(path))

@@ -1,5 +1,6 @@
 """The text that a checkpoint is scored on, and the proof that it is the same text."""
 
+import contextlib
 import os
 import reprlib
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,8 @@ class HeldOut:
     """the text itself, read again, piece by piece"""
     remark: str = ""
     """what its user should know"""
+    trained_on: bool = False
+    """whether a file of it is one that the model was trained on"""
 
 
 def split_text(
@@ -75,6 +78,8 @@ def split_text(
         scored.bytes,
         partial(_between, census, record.vocabulary.reading, separator, start, end),
         "" if same else "the corpus has changed since; this part of it has not",
+        trained_on=part["file"] is not None
+        and part["file"]["sha256"] in {file["sha256"] for file in record.corpus["files"]},
     )
 
 
@@ -98,17 +103,25 @@ def own_text(names: Sequence[Path], record: ModelRecord, *, told: Told = lambda 
         found.parts[0].bytes,
         partial(_between, census, record.vocabulary.reading, "", 0, census.characters),
         f"{', '.join(trained_on)} is the text this model was trained on" if trained_on else "",
+        trained_on=bool(trained_on),
     )
 
 
 def _census(names: Sequence[Path], record: ModelRecord, separator: str, told: Told) -> Census:
     reading = record.vocabulary.reading
-    try:
+    with moved_named(names, _ANOTHER):
         return take(find(names, reading).paths, reading, separator, told=told)
+
+
+@contextlib.contextmanager
+def moved_named(names: Sequence[Path], instead: str = "") -> Iterator[None]:
+    """Say of a TextError, where a name stands for nothing, what to do if its text has moved."""
+    try:
+        yield
     except TextError as error:
         if all(name.exists() for name in names):
             raise
-        raise TextError(error.message, f"if it has moved: --corpus FILE{_ANOTHER}") from None
+        raise TextError(error.message, f"if it has moved: --corpus FILE{instead}") from None
 
 
 def _between(

@@ -14,6 +14,7 @@ more than of many (Schmeiser 1982, who finds 10 to 30 to be enough).
 
 import math
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,6 +45,24 @@ def block_means(losses: ArrayLike) -> NDArray[np.float64]:
     sums = np.add.reduceat(each, edges[:-1], dtype=np.float64)
     means: NDArray[np.float64] = sums / np.diff(edges)
     return means
+
+
+class BlockSums:
+    """The losses of a text of N characters, block by block, however they come."""
+
+    def __init__(self, characters: int) -> None:
+        self._edges = block_edges(characters)
+        self._sums = np.zeros(max(0, len(self._edges) - 1))
+
+    def add(self, places: NDArray[np.int64], losses: NDArray[np.floating[Any]]) -> None:
+        """Count M losses, (M,), of characters at their places, (M,); each place once."""
+        if len(self._sums):
+            block = np.searchsorted(self._edges, places, "right") - 1
+            self._sums += np.bincount(block, losses, len(self._sums))
+
+    def means(self) -> NDArray[np.float64]:
+        """The mean of each block, as `block_means` of all losses."""
+        return self._sums / np.diff(self._edges) if len(self._sums) else np.empty(0)
 
 
 def block_edges(characters: int) -> NDArray[np.int64]:

@@ -1,15 +1,11 @@
-"""The training part of a corpus as bytes where they lie, and the proof that it is the same.
+"""A text as bytes where they lie: files are mapped, not read.
 
-Files are mapped, not read: a text of 100 MB costs no memory of one's own. What was proven
-once is remembered in the cache by what the system says of the files (device, inode, size,
-times), so that a text that nobody has touched is not read again.
+A text of 100 MB costs no memory of one's own.
 """
 
 import contextlib
-import hashlib
 import mmap
 import os
-import re
 import stat
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -20,20 +16,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.cache import Facts, are_settled, facts_of, recall, remember
-from charrnn.checkpoints import ModelRecord
-from charrnn.errors import TextError, UsageError
-from charrnn.files import open_regular, sha256
-from charrnn.heldout import changed, recorded_paths
+from charrnn.cache import Facts, facts_of
+from charrnn.errors import TextError
 
 Bytes = NDArray[np.uint8]
 
 _MARK = b"\xef\xbb\xbf"
-_MAPPED = 2**20  # bytes; a smaller file is read
+MAPPED = 2**20
+"""Bytes; a smaller file is read."""
+
 _MOST_MAPPED = 64  # each holds a file open
 _CHUNK = 2**22  # bytes
 _FEW = 16  # windows
-_DIGITS = re.compile("[0-9a-f]{64}")
 
 
 class Place(NamedTuple):
@@ -43,18 +37,22 @@ class Place(NamedTuple):
     line: int
     """from 1"""
     character: int
-    """from 0, in the file; a byte-order mark is none"""
+    """from 0, in the file; a byte-order mark is none, a byte one where the text is bytes"""
 
 
 class Original:
-    """Files one after the other, as N bytes of UTF-8; byte-order marks are left out."""
+    """Files one after the other, as N bytes of UTF-8; byte-order marks are left out.
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    Or of anything, if they are `of_bytes`: then each byte is a character.
+    """
+
+    def __init__(self, paths: Sequence[Path], *, of_bytes: bool = False) -> None:
         """Raises TextError for a file that cannot be read."""
         self.paths = list(paths)
+        self.of_bytes = of_bytes
         self.sha256 = ""
         """of the bytes, once they are proven"""
-        least = max(_MAPPED, sum(map(_size, paths)) // _MOST_MAPPED)
+        least = _least(paths)
         self.facts: Facts = []
         """by file, what the system says of it"""
         self._files = [0]  # where each begins, and the end of the last
@@ -62,7 +60,7 @@ class Original:
         read: list[bytes] = []  # files that are not mapped make one piece
         for path in paths:
             data, facts = _open(path, least)
-            first = len(_MARK) * (data[: len(_MARK)] == _MARK)
+            first = len(_MARK) * (data[: len(_MARK)] == _MARK and not of_bytes)
             self.facts.append(facts)
             self._files.append(self._files[-1] + len(data) - first)
             if isinstance(data, bytes):
@@ -75,6 +73,10 @@ class Original:
         self._starts = [0, *accumulate(len(array) for array in self._arrays)]
         self.size = self._starts[-1]
         """N"""
+
+    def comes_from(self, paths: Sequence[Path], starts: Sequence[int]) -> None:
+        """Name the files that the text was read from, and the bytes of it at which each begins."""
+        self.paths, self._files = list(paths), list(starts)
 
     def end_at(self, size: int) -> None:
         """Leave out what stands after the first `size` bytes."""
@@ -123,13 +125,16 @@ class Original:
             yield self.slice(start, start + _CHUNK)
 
     def place(self, offset: int) -> Place:
-        """The file, the line and the character that the byte at `offset` belongs to."""
+        """The file, the line and the character that the byte at `offset` belongs to.
+
+        Lines and characters are those of the text as it was read.
+        """
         number = bisect_right(self._files, offset) - 1
         begin, line, character = self._files[number], 1, 0
         for start in range(begin, offset, _CHUNK):
             data = self.slice(start, min(start + _CHUNK, offset))
             line += data.count(b"\n")
-            character += characters(data)
+            character += len(data) if self.of_bytes else characters(data)
         return Place(str(self.paths[number]), line, character)
 
     def forget(self) -> None:
@@ -139,63 +144,26 @@ class Original:
                 data.madvise(mmap.MADV_DONTNEED)
 
 
+def in_memory(paths: Sequence[Path]) -> int:
+    """The bytes of files that an `Original` would hold in memory, not mapped."""
+    least = _least(paths)
+    return sum(size for size in map(_size, paths) if size < least)
+
+
 def characters(data: bytes) -> int:
     """How many characters begin in a stretch of UTF-8."""
-    return int(np.count_nonzero(_begins(data)))
+    return int(np.count_nonzero(beginnings(data)))
 
 
-def _begins(data: bytes) -> NDArray[np.bool_]:
+def beginnings(data: bytes) -> NDArray[np.bool_]:
+    """At which bytes of a stretch of UTF-8, (N,), a character begins."""
     begins: NDArray[np.bool_] = np.frombuffer(data, np.uint8) & 0xC0 != 0x80
     return begins
 
 
-def training_text(
-    checkpoint: Path, record: ModelRecord, corpus: Sequence[Path] | None = None
-) -> Original:
-    """The text that a checkpoint was trained on, without what was held out of it.
-
-    `corpus` says where its files are; left out, the run.json beside the checkpoint does.
-    Raises TextError where the text is gone or has changed, UsageError where there is none.
-    """
-    part = record.corpus["splits"]["train"]
-    count, known = int(part["end"]), str(part["sha256"])
-    if not count:
-        raise UsageError(f"{checkpoint}: was trained on no text")
-    paths = list(corpus) if corpus else recorded_paths(checkpoint, record, "train")
-    text = Original(paths)
-    size = _recall(known, text.facts)
-    if size is None:
-        size = _proven(text, count, known)
-        if size is None:
-            hashes = {file["sha256"] for file in record.corpus["files"]}
-            raise changed([str(path) for path in paths if _sha256(path) not in hashes])
-        _remember(known, text.facts, size)
-    text.end_at(size)
-    text.sha256 = known
-    return text
-
-
-def _proven(text: Original, count: int, known: str) -> int | None:
-    """The bytes of the first `count` characters, or None if their SHA-256 is another."""
-    digest, size = hashlib.sha256(), 0
-    for data in text.chunks():
-        begins = _begins(data)
-        there = int(np.count_nonzero(begins))
-        if there > count:
-            data = data[: int(np.flatnonzero(begins)[count])]
-        digest.update(data)
-        size += len(data)
-        count -= there
-        if count < 0:
-            break
-    text.forget()
-    return size if digest.hexdigest() == known else None
-
-
-def _sha256(path: Path) -> str:
-    with contextlib.suppress(OSError), open_regular(path) as stream:
-        return sha256(stream.read())
-    return ""
+def _least(paths: Sequence[Path]) -> int:
+    """The bytes of the smallest file that is mapped."""
+    return max(MAPPED, sum(map(_size, paths)) // _MOST_MAPPED)
 
 
 def _size(path: Path) -> int:
@@ -219,17 +187,3 @@ def _open(path: Path, least: int) -> tuple[bytes | mmap.mmap, list[int]]:
             "say where the text is that it was trained on: --corpus FILE",
         ) from None
     return data, facts_of(found)
-
-
-def _recall(known: str, facts: Facts) -> int | None:
-    """The bytes of a training part that was proven in these very files."""
-    if not _DIGITS.fullmatch(known):  # a checkpoint may be a stranger's
-        return None
-    size = (recall(known, facts) or {}).get("bytes")
-    return size if isinstance(size, int) and 0 < size <= sum(each[2] for each in facts) else None
-
-
-def _remember(known: str, facts: Facts, size: int) -> None:
-    """Spare the next process the proof, where it would take time."""
-    if size >= _MAPPED and all(each[2] for each in facts) and are_settled(facts):
-        remember(known, facts, {"bytes": size})

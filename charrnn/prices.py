@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.intervals import block_edges
+from charrnn.intervals import BlockSums
+from charrnn.strips import Text
 from charrnn.tokenizer import CODE_POINTS, Ids, Vocabulary
 
 _AT_ONCE = 2**20  # characters
@@ -26,41 +27,37 @@ class Prices(NamedTuple):
     """whether characters that the vocabulary lacks are counted as one more"""
 
     @staticmethod
-    def of(ids: Ids, vocabulary: Vocabulary, escape: float) -> "Prices":
+    def of(ids: Text, vocabulary: Vocabulary, escape: float) -> "Prices":
         """The prices in a text, ids (N,); a character that is not known has probability `escape`.
 
         They are those of evaluation: none where there is no such character.
         """
         lacking = vocabulary.lacking
         which = math.log(max(1, CODE_POINTS - lacking))
-        if vocabulary.unknown or not (ids == lacking).any():
+        if vocabulary.unknown or not any((part == lacking).any() for part in parts(ids)):
             return Prices(lacking, 0.0, which, vocabulary.unknown)
         return Prices(lacking, -math.log1p(-escape), which - math.log(escape), False)
 
 
-def parts(ids: Ids) -> Iterator[Ids]:
+def parts(ids: Text) -> Iterator[Ids]:
     """A text of N characters, some at a time."""
     for start in range(0, len(ids), _AT_ONCE):
-        yield ids[start : start + _AT_ONCE]
+        yield ids[start : min(start + _AT_ONCE, len(ids))]
 
 
 def spent(
-    ids: Ids, losses: Iterable[NDArray[np.float64]], prices: Prices
+    ids: Text, losses: Iterable[NDArray[np.float64]], prices: Prices
 ) -> tuple[float, tuple[float, ...]]:
     """The summed nats of a text (N,), and the mean of each of `intervals.block_edges`.
 
     `losses` are those of each of its `parts`, in nats.
     """
-    edges = block_edges(len(ids))
-    nats, blocks = 0.0, np.zeros(max(0, len(edges) - 1))
-    begun = 0
+    nats, blocks, begun = 0.0, BlockSums(len(ids)), 0
     for part, found in zip(parts(ids), losses, strict=True):
         lacking = part == prices.lacking
         each = found + prices.known
         each[lacking] = prices.unknown + (found[lacking] if prices.counted else 0.0)
         nats += float(each.sum())
-        if len(blocks):
-            block = np.searchsorted(edges, np.arange(begun, begun + len(part)), "right") - 1
-            blocks += np.bincount(block, each, len(blocks))
+        blocks.add(np.arange(begun, begun + len(part)), each)
         begun += len(part)
-    return nats, tuple((blocks / np.diff(edges)).tolist()) if len(blocks) else ()
+    return nats, tuple(blocks.means().tolist())

@@ -3,6 +3,7 @@
 import json
 import math
 import reprlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
@@ -23,6 +24,7 @@ def read_prompts(
     *,
     seed: int,
     samples: int = 1,
+    skip: int = 0,
     skip_unknown: bool = False,
     told: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Request]:
@@ -31,7 +33,8 @@ def read_prompts(
     Sample i of the file, from 0, is number i of the seed; those of a line with a seed of its
     own are numbered from 0. The lines are JSON where the file's name ends in .jsonl or the
     first of them begins as an object does, with a brace and a quote; blank ones are then
-    passed over. `name` is what errors call the file. `told` gets what `rarities` says of the
+    passed over. The first `skip` samples are left out, and lines that ask for no other are not
+    looked at. `name` is what errors call the file. `told` gets what `rarities` says of the
     first prompt that has any. Raises TextError for a line that is not UTF-8 or does not say
     what is wanted, and where there is none, UnknownCharacterError for one that the model
     cannot read.
@@ -39,6 +42,14 @@ def read_prompts(
     as_json, number, has_told = name.endswith((".jsonl", ".ndjson")), 0, False
     for line_number, line in enumerate(stream, 1):
         where = f"{name}, line {line_number:,}"
+        if line_number == 1:
+            line = line.removeprefix(BOM_UTF8)
+            as_json = as_json or line.replace(b" ", b"").startswith(b'{"')
+        if as_json and not line.strip():
+            continue
+        if number + samples <= skip:
+            number += samples
+            continue
         try:
             text = line.decode().rstrip("\r\n")
         except UnicodeDecodeError as error:
@@ -46,11 +57,6 @@ def read_prompts(
                 f"{where}: not UTF-8: byte {error.start + 1} is 0x{line[error.start]:02X}",
                 "iconv turns other encodings into UTF-8",
             ) from None
-        if line_number == 1:
-            text = text.removeprefix("\ufeff")
-            as_json = as_json or text.replace(" ", "").startswith('{"')
-        if as_json and not text.strip():
-            continue
         asked: dict[str, Any] = _asked(text, where) if as_json else {"prompt": text}
         prompt = asked.pop("prompt")
         if skip_unknown:
@@ -64,12 +70,12 @@ def read_prompts(
             told(f"{where}: {rare}")
             has_told = True
         own = asked.pop("seed", None)
-        for again in range(samples):
+        for again in range(max(0, skip - number), samples):
             if own is None:
-                yield Request(prompt, seed, number, **asked)
+                yield Request(prompt, seed, number + again, **asked)
             else:
                 yield Request(prompt, own, again, **asked)
-            number += 1
+        number += samples
     if not number:
         raise TextError(f"{name}: holds no prompt", "one a line; an empty line is an empty prompt")
 

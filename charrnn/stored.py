@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.beside import Beside
-from charrnn.cache import cache_directory, sweep
+from charrnn.cache import cache_directory, room, use
 from charrnn.errors import DiskFullError, TextError
-from charrnn.files import free_space, make_directory, open_regular, whole_file, write_json
+from charrnn.files import free_space, open_regular, whole_file, write_json
 
 Array = NDArray[np.integer[Any]]
 
@@ -101,6 +101,8 @@ def find(key: str) -> tuple[StoredIds, dict[str, Any]] | None:
             facts = json.loads(stream.read(2**24))
         ids = StoredIds(folder / f"{key}.ids", facts["kind"])
         if len(ids) == facts["length"]:
+            use(folder / f"{key}.json")
+            use(ids.path)
             return ids, facts
     return None
 
@@ -114,10 +116,8 @@ def keeping(
     They are there once the block ends, whole, with what `facts` says by then, and not
     before. Raises DiskFullError or RunError; there must be a cache.
     """
-    folder = _folder()
+    folder = room(_FOLDER)
     assert folder is not None
-    make_directory(folder)
-    sweep(folder)
     stored = np.dtype(kind).newbyteorder("<")
     if free_space(folder) < length * stored.itemsize:
         raise DiskFullError(

@@ -1,19 +1,23 @@
 """What any model must beat: the right text, the right price, and no look at what is held out."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import Slices
 
 from charrnn import baselines, compressors, prices
 from charrnn.baselines import NAMES, Baseline, measure, tail
 from charrnn.compressors import BZ2, PPMD, XZ, added_bits, is_installed
 from charrnn.evaluation import escape_probability, score
+from charrnn.heldout import HeldOut
 from charrnn.intervals import block_edges
 from charrnn.model import CharacterModel
 from charrnn.ngram import choose_order
+from charrnn.reading import Reading
 from charrnn.settings import ModelSettings
-from charrnn.tokenizer import CODE_POINTS, Vocabulary
+from charrnn.tokenizer import ALL_BYTES, CODE_POINTS, Vocabulary
 
 
 class Part:
@@ -29,9 +33,18 @@ class Part:
         return self.data[start:end]
 
 
+def held_out(text, vocabulary):
+    """A text to be scored, whose ids lie elsewhere."""
+    data = vocabulary.reading.utf8_of(text)
+    return HeldOut(Slices(vocabulary.encode(text)), "", len(data), lambda: iter(text))
+
+
 def found(text, training, vocabulary, escape=0.01, **options):
     training = Part(training) if isinstance(training, str) else training
-    made = measure(text, training, Vocabulary(vocabulary), escape=escape, **options)
+    if isinstance(vocabulary, str):
+        vocabulary = Vocabulary(vocabulary)
+    text = held_out(text, vocabulary)
+    made = measure(text, training, vocabulary, escape=escape, **options)
     assert [baseline.name for baseline in made] == list(NAMES)
     return {baseline.name: baseline for baseline in made}
 
@@ -96,6 +109,68 @@ def test_all_characters_there_are_sum_to_1(name):
     alone = found("☃", "abbb", "ab")[name].nats
     others = math.exp(-alone) * (CODE_POINTS - 2)
     assert sum(map(probability, "ab")) + others == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["uniform", "unigram", "ngram"])
+def test_with_a_trained_unknown_all_characters_there_are_sum_to_1_too(name):
+    """Rare ones are one id among the others, and pay for which one they are, as in the model."""
+    vocabulary = Vocabulary("ab", unknown=True)
+    nats = {c: found(c, "abbb☂a☂b", vocabulary)[name].nats for c in "ab☃"}
+    rare = math.exp(-nats["☃"]) * (CODE_POINTS - 2)
+    assert math.exp(-nats["a"]) + math.exp(-nats["b"]) + rare == pytest.approx(1)
+    wanted = {"uniform": 1 / 3, "unigram": 2.5 / 9.5}
+    assert rare == pytest.approx(wanted.get(name, rare))
+
+
+def test_a_rare_character_pays_as_it_does_in_the_model():
+    """A model of zeros is uniform over its ids."""
+    vocabulary = Vocabulary("ab", unknown=True)
+    model = CharacterModel(ModelSettings(hidden_size=4, embedding_size=2, layers=1), 3)
+    for parameter in model.parameters():
+        parameter.data.zero_()
+    wanted = score(model, vocabulary.encode("ab☃a☂"), start=0, byte_count=9, rare=2)
+    made = found("ab☃a☂", "abc", vocabulary)
+    assert made["uniform"].nats == pytest.approx(wanted.nats, rel=1e-6)
+
+
+BYTES = Vocabulary(ALL_BYTES, Reading("bytes"))
+
+
+@pytest.mark.parametrize("name", ["unigram", "ngram"])
+def test_of_a_model_of_bytes_all_256_sum_to_1(name):
+    class Raw(Part):
+        def __init__(self):
+            super().__init__("")
+            self.data = bytes([0x80, 0xBF, 0xFF, 0x80, 0x80, 10])
+            self.size = len(self.data)
+
+    nats = [found(chr(byte), Raw(), BYTES)[name].nats for byte in range(256)]
+    assert math.fsum(math.exp(-each) for each in nats) == pytest.approx(1)
+    assert min(range(256), key=nats.__getitem__) == 0x80
+    assert tail(Raw(), 5, BYTES) == Raw().data[1:], "a byte is no half of a character"
+
+
+def test_of_a_model_of_bytes_what_is_scored_is_bytes():
+    training = Part("")
+    training.data, training.size = "茶é".encode() * 50, 250
+    text = ("茶" * 20).encode().decode("latin-1")
+    made = found(text, training, BYTES)
+    assert made["uniform"].nats == pytest.approx(60 * math.log(256))
+    bits = added_bits(XZ, training.data, ("茶" * 20).encode())
+    assert made["xz"].nats == pytest.approx(bits * math.log(2)) or not bits
+    assert made["ngram"].nats < made["unigram"].nats < made["uniform"].nats
+
+
+def test_a_text_too_long_is_never_held_as_a_whole(monkeypatch):
+    monkeypatch.setattr(baselines, "_MOST_SCORED", 100)
+    monkeypatch.setattr(prices, "_AT_ONCE", 16)
+    vocabulary = Vocabulary("ab")
+    text = held_out("ab" * 60, vocabulary)
+    text = replace(text, pieces=None)
+    made = measure(text, Part("abab" * 50), vocabulary, escape=0.1)
+    measured = {each.name for each in made if each.nats is not None}
+    assert measured == {"uniform", "unigram"}
+    assert text.ids.longest == 16
 
 
 def test_a_character_of_the_vocabulary_that_training_lacks_is_possible():
@@ -180,7 +255,7 @@ def test_the_n_gram_s_counts_have_a_limit(monkeypatch):
 
 def test_a_cut_goes_between_characters():
     training = Part("é茶a")
-    assert [tail(training, size).decode() for size in range(7)] == [
+    assert [tail(training, size, Vocabulary("a")).decode() for size in range(7)] == [
         *("", "a", "a", "a", "茶a", "茶a", "é茶a")
     ]
 
@@ -214,7 +289,7 @@ def test_a_text_that_is_too_long_has_the_two_that_are_quick(monkeypatch):
 
 
 def test_without_a_training_part_only_uniform_is_measured():
-    made = measure("ab", "no such file", Vocabulary("ab"), escape=0.1)
+    made = measure(held_out("ab", Vocabulary("ab")), "no such file", Vocabulary("ab"), escape=0.1)
     assert [baseline.nats is None for baseline in made] == [False, *[True] * 5]
     assert made[3].to_json(2, 2) == {"name": "xz", "reason": "no such file"}
 
@@ -251,7 +326,14 @@ def test_a_text_that_makes_the_whole_no_larger_has_no_price(grows, monkeypatch):
 def test_what_is_known_is_not_measured_again():
     known = {"xz": Baseline("xz", 7.0), "ngram": Baseline("ngram", 5.0, order=3)}
     told = []
-    made = measure("ab", "gone", Vocabulary("ab"), escape=0.1, known=known, measured=told.append)
+    made = measure(
+        held_out("ab", Vocabulary("ab")),
+        "gone",
+        Vocabulary("ab"),
+        escape=0.1,
+        known=known,
+        measured=told.append,
+    )
     assert [b.nats for b in made if b.name in known] == [5.0, 7.0]
     assert made[1].nats is None
     assert told == [1] * 6

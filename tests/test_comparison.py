@@ -7,10 +7,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import charrnn
+from test_baselines import held_out
 from test_heldout import Trained
+from test_proof import POLICIES, Policed
 
 from charrnn import baselines
 from charrnn.baseline_cache import BASELINES_FILE
@@ -18,8 +19,8 @@ from charrnn.baselines import NAMES
 from charrnn.commands import comparison
 from charrnn.evaluation import escape_probability
 from charrnn.files import sha256
-from charrnn.heldout import HeldOut
-from charrnn.original import training_text
+from charrnn.heldout import own_text, split_text
+from charrnn.proof import training_text
 from charrnn.run_record import read_run, write_record
 
 HEADERS = ["best first", "nats/char", "bits/char", "bits/byte", "learned from"]
@@ -144,7 +145,8 @@ def held(english, tmp_path):
 
 def beside(held, seen=None, text=None):
     data = (text or held.text()[0]).encode()
-    scored = HeldOut(np.empty(0), sha256(data), len(data), lambda: iter([data.decode()]))
+    scored = held_out(data.decode(), held.record.vocabulary)
+    scored = replace(scored, sha256=sha256(data))
     return comparison.beside(
         held.checkpoint, held.record, scored, None, {} if seen is None else seen, True
     )
@@ -154,10 +156,36 @@ def test_the_figures_are_those_of_the_training_part(held):
     text, vocabulary = held.text()[0], held.record.vocabulary
     part = training_text(held.checkpoint, held.record)
     escape = escape_probability(len(vocabulary), 525)
-    wanted = baselines.measure(text, part, vocabulary, escape=escape)
+    wanted = baselines.measure(held_out(text, vocabulary), part, vocabulary, escape=escape)
     assert part.size == len(held.text("train")[0].encode())
     for row, baseline in zip(beside(held), wanted, strict=True):
         assert replace(row, seconds=0.0) == replace(baseline, seconds=0.0)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_whatever_the_text_is_baselines_learn_from_its_training_part(policy, tmp_path):
+    run = Policed(tmp_path, policy)
+    scored = split_text(run.checkpoint, run.record, "val", [run.folder])
+    found = comparison.beside(run.checkpoint, run.record, scored, [run.folder], {}, True)
+    size = len(run.reading.utf8_of(run.whole))
+    by_name = {each.name: each for each in found}
+    for name in "unigram", "ngram", "xz":
+        assert by_name[name].read == by_name[name].available == size
+    ngram, uniform = by_name["ngram"].nats, by_name["uniform"].nats
+    assert 0 < ngram < min(by_name["unigram"].nats, uniform)
+    each = uniform / len(scored.ids)
+    if run.reading.encoding == "bytes":
+        assert each == pytest.approx(math.log(256))
+
+
+@pytest.mark.parametrize("policy", ["western", "bytes"])
+def test_a_file_that_was_trained_on_has_none_whatever_its_bytes(policy, tmp_path):
+    run = Policed(tmp_path, policy)
+    scored = own_text([run.files[1]], run.record)
+    assert comparison.beside(run.checkpoint, run.record, scored, [run.folder], {}, True) == []
+    (tmp_path / "all").write_bytes(b"".join(path.read_bytes() for path in run.files))
+    scored = own_text([tmp_path / "all"], run.record)
+    assert comparison.beside(run.checkpoint, run.record, scored, [run.folder], {}, True) == []
 
 
 def test_what_was_seen_or_kept_is_not_measured_again(held, monkeypatch):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn import concordance as module
-from charrnn.cache import cache_directory
+from charrnn.cache import cache_directory, room
 from charrnn.concordance import Concordance, concordance
 from charrnn.errors import DiskFullError, UsageError
 from charrnn.order import sort
@@ -180,7 +180,7 @@ def test_nor_are_places_beyond_the_text(text, monkeypatch):
     beyond = [np.array([10**6] * module.kept(text, 20))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "sort", lambda *_: beyond)
-        module.make_directory(cache_directory())
+        room()
         module._write(cache_directory() / f"{SHA}-20.places", text, 20)
     assert places(concordance(text)) == right(text)
 

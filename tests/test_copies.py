@@ -5,6 +5,7 @@ import itertools
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from test_proof import POLICIES, Policed
 
 from charrnn import copies, original
 from charrnn.concordance import concordance
@@ -209,3 +210,31 @@ def test_a_limit_speaks_of_ids_and_of_characters_that_are_known(make):
     assert forbidden() == " "
     limit.read(vocabulary.characters.index(" "))
     assert forbidden() == "a"
+
+
+# A training text of any kind.
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_is_copied_from_a_text_of_any_kind_is_found_there(policy, tmp_path):
+    run = Policed(tmp_path, policy)
+    of_bytes = run.reading.encoding == "bytes"
+    index = concordance(run.original, 9)
+    start = len(run.whole) - 60  # in the last file
+    passage = run.whole[start : start + 45]
+    copies = Copies(index, of_bytes=of_bytes)
+    for character in "\x01\x02" + passage + "\x03":
+        copies.read(character)
+    report = copies.report()
+    assert report.characters == len(passage)
+    assert report.share == len(passage) / 48
+    text = run.reading.utf8_of(run.whole).index(run.reading.utf8_of(passage))
+    assert report.place == run.original.place(text)
+    limit = Limit(index, 20, run.record.vocabulary)
+    known = run.record.vocabulary.characters
+    for count, character in enumerate(passage[:40]):
+        mask = limit.forbidden()
+        if character not in known:
+            break
+        assert (mask is not None and mask[known.index(character)]) == (count >= 20)
+        limit.read(known.index(character))

@@ -28,7 +28,7 @@ def a_score(name: str, losses: Any, *, text: str = TEXT, step: int = 10) -> Scor
         "protocol": "one stream",
         "nats_per_char": float(np.mean(losses)),
     }
-    return scored(row, text, len(text), losses)
+    return scored(row, text, len(text), block_means(losses))
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def baseline(name, nats):
 
 def of_losses(losses):
     row = {"nats_per_char": float(np.mean(losses)), "run": "m"}
-    return scored(row, "text", len(losses), losses)
+    return scored(row, "text", len(losses), block_means(losses))
 
 
 def test_a_model_is_compared_with_the_best_of_its_baselines_block_by_block():

@@ -14,8 +14,10 @@ import pytest
 from conftest import charrnn
 from test_cli import assert_error
 
+from charrnn import losses as losses_module
 from charrnn.checkpoints import read_record
 from charrnn.commands import evaluate as command
+from charrnn.commands.evaluate import evaluate as evaluate_here
 from charrnn.errors import UsageError
 from charrnn.intervals import block_means, interval
 from charrnn.run_record import read_run, write_record
@@ -287,3 +289,18 @@ def test_a_split_that_was_not_held_out_is_refused(trained: Path) -> None:
 
 def test_an_unknown_run_is_an_error_that_names_what_there_is(trained: Path) -> None:
     assert_error(evaluate("hamlet", "--checkpoint-dir", trained), 1, "hamlet", "cafe")
+
+
+def test_a_long_text_comes_to_the_same_as_a_short_one(trained, tmp_path, monkeypatch, capsys):
+    """Whose losses are in a file, or not kept."""
+
+    def told(path=None):
+        evaluate_here([str(trained / "cafe")], losses=path, threads=1, json=True, baselines=False)
+        return json.loads(capsys.readouterr().out)
+
+    short, path = told(tmp_path / "short.npy"), tmp_path / "long.npy"
+    assert short["interval"]
+    monkeypatch.setattr(losses_module, "MOST_IN_MEMORY", 100)
+    assert told(path) == told() == short
+    assert path.read_bytes() == (tmp_path / "short.npy").read_bytes()
+    assert len(np.load(path)) > 200

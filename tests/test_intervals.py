@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn.intervals import block_length, block_means, interval
+from charrnn.intervals import BlockSums, block_length, block_means, interval
 
 # Texts of known entropy
 
@@ -174,3 +174,13 @@ def test_the_same_losses_have_the_same_interval_around_their_mean():
     assert high - losses.mean() > losses.mean() - low, "what is skewed has a skewed interval"
     shifted = interval(block_means(losses), losses.mean() + 1.0)
     np.testing.assert_allclose(shifted, (low + 1.0, high + 1.0))
+
+
+@pytest.mark.parametrize("count", [5, 20, 1_999, 4_000])
+def test_blocks_are_the_same_in_whatever_order_losses_come(count):
+    random = np.random.default_rng(count)
+    losses, places = random.exponential(size=count).astype(np.float32), random.permutation(count)
+    sums = BlockSums(count)
+    for part in np.array_split(places, 13):
+        sums.add(part, losses[part])
+    np.testing.assert_allclose(sums.means(), block_means(losses), rtol=1e-6)

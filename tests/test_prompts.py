@@ -159,6 +159,22 @@ def test_bytes_that_are_no_utf_8_are_named_with_their_line():
         asked(b"a\nab\xe9c\n")
 
 
+@pytest.mark.parametrize("samples", [1, 3])
+def test_what_is_skipped_is_left_out_and_nothing_else(samples):
+    lines = b'{"prompt": "a"}\n\n{"prompt": "b", "seed": 5}\n{"prompt": "ab"}\n'
+    whole = asked(lines, samples=samples)
+    for skip in range(len(whole) + 2):
+        assert asked(lines, samples=samples, skip=skip) == whole[skip:]
+
+
+def test_lines_that_are_skipped_are_not_looked_at():
+    lines = b'{"prompt": "a"}\nnonsense\n\xff\n{"prompt": "\xe2\x98\x83"}\n{"prompt": "b"}\n'
+    (found,) = asked(lines, skip=4)
+    assert (found.prompt, found.number) == ("b", 4)
+    with pytest.raises(TextError, match="line 2"):
+        asked(lines, skip=1)
+
+
 def test_a_file_without_a_prompt_is_an_error():
     for data, name in ("", "prompts.txt"), ("", "a.jsonl"), ("\n\n", "a.jsonl"):
         with pytest.raises(TextError, match="holds no prompt"):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from charrnn.baselines import Baseline
     from charrnn.checkpoints import ModelRecord
     from charrnn.heldout import HeldOut
+    from charrnn.reading import Reading
 
     Seen = dict[Key, dict[str, Baseline]]
     """What was measured already, by what it belongs to."""
@@ -37,14 +38,13 @@ def beside(
     from charrnn.errors import CharrnnError
     from charrnn.evaluation import escape_probability
     from charrnn.files import sha256
-    from charrnn.original import training_text
+    from charrnn.proof import training_text
 
-    text = "".join(held_out.pieces())
     part, vocabulary = record.corpus["splits"]["train"], record.vocabulary
     known_as = json.dumps(vocabulary.to_json(), sort_keys=True)
     key = Key(held_out.sha256, str(part["sha256"]), sha256(known_as.encode()))
-    learned = {key.training, *(file["sha256"] for file in record.corpus["files"])}
-    if learned & {key.text, sha256(vocabulary.reading.utf8_of(text[: int(part["end"])]))}:
+    begun = _beginning(held_out, vocabulary.reading, int(part["end"]))
+    if held_out.trained_on or key.training in (key.text, begun):
         return []
     run = checkpoint.absolute().parent
     known = kept(run, key) | seen.get(key, {})
@@ -56,7 +56,7 @@ def beside(
             training = f"needs the training part: {error.message}"
     with console.progress(len(NAMES), "baseline", quiet=quiet) as bar:
         found = measure(
-            text,
+            held_out,
             training,
             vocabulary,
             escape=escape_probability(len(vocabulary), int(part["end"])),
@@ -67,6 +67,21 @@ def beside(
     if seen[key] != kept(run, key):
         keep(run, key, found)
     return found
+
+
+def _beginning(held_out: "HeldOut", reading: "Reading", characters: int) -> str:
+    """The SHA-256 of a text's first characters, if there are that many."""
+    import hashlib
+
+    if len(held_out.ids) < characters:
+        return ""
+    digest = hashlib.sha256()
+    for piece in held_out.pieces():
+        digest.update(reading.utf8_of(piece[:characters]))
+        characters -= len(piece)
+        if characters <= 0:
+            break
+    return digest.hexdigest()
 
 
 def against(result: Scored, held_out: "HeldOut", found: "list[Baseline]") -> Scored:

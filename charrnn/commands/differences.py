@@ -7,7 +7,7 @@ from charrnn import console
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
 
 class Scored(NamedTuple):
@@ -21,11 +21,10 @@ class Scored(NamedTuple):
     """the mean loss of each block of the text"""
 
 
-def scored(row: dict[str, Any], text: str, characters: int, losses: "ArrayLike") -> Scored:
-    """A row with its interval, of a text of N characters, its SHA-256, and losses (N,)."""
-    from charrnn.intervals import block_length, block_means, interval
+def scored(row: dict[str, Any], text: str, characters: int, means: "NDArray[np.float64]") -> Scored:
+    """A row with its interval; of the text its SHA-256, characters and blocks' mean losses."""
+    from charrnn.intervals import block_length, interval
 
-    means = block_means(losses)
     limits = interval(means, row["nats_per_char"])
     more = {"interval": limits, "block_length": block_length(characters) if limits else None}
     return Scored(row | more, text, means)

@@ -36,13 +36,13 @@ def opened(
 ) -> "Concordance":
     """The index of a checkpoint's training text; raises TextError where that is not there."""
     from charrnn.concordance import concordance
-    from charrnn.original import training_text
+    from charrnn.proof import training_text
 
     def told(line: str) -> None:
         if not quiet:
             console.notice(line)
 
-    return concordance(training_text(checkpoint, record, corpus), max_copy, told)
+    return concordance(training_text(checkpoint, record, corpus, told), max_copy, told)
 
 
 def watching(

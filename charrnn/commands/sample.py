@@ -145,12 +145,12 @@ def sample(
         drawn: sample_output.Drawn
         if many:
             assert seed is not None
-            requests = sample_prompts.requests(
+            wanted = sample_prompts.requests(
                 *(batch, prompt, record.vocabulary, unknown, told),
                 seed=seed,
                 num_samples=num_samples,
+                skip=skip,
             )
-            wanted = itertools.islice(requests, skip, None)
             first = next(wanted, None)
             if first is None:
                 console.notice(f"--skip {skip}: no sample is left to draw")

@@ -46,13 +46,17 @@ def requests(
     *,
     seed: int,
     num_samples: int,
+    skip: int,
 ) -> Iterator["Request"]:
-    """What is asked for: by the lines of --batch, or so many samples of one prompt."""
+    """What is asked for: by the lines of --batch, or so many samples of one prompt.
+
+    The first `skip` samples are left out.
+    """
     from charrnn.prompts import read_prompts
     from charrnn.sampling import Request
 
     if batch is None:
-        yield from (Request(prompt, seed, number) for number in range(num_samples))
+        yield from (Request(prompt, seed, number) for number in range(skip, num_samples))
         return
     with _opened(batch) as stream:
         yield from read_prompts(
@@ -61,6 +65,7 @@ def requests(
             vocabulary,
             seed=seed,
             samples=num_samples,
+            skip=skip,
             skip_unknown=unknown == "skip",
             told=told,
         )

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from charrnn.errors import UsageError
 if TYPE_CHECKING:
     from charrnn.checkpoints import Checkpoint, ModelRecord
     from charrnn.heldout import HeldOut
+    from charrnn.losses import Losses
     from charrnn.scores import Observed, Score
 
 
@@ -42,9 +42,9 @@ class Scoring:
 
     def of(self, path: Path, checkpoint: "Checkpoint") -> tuple[Scored, "HeldOut"]:
         """A checkpoint's score by the names of `--json`, and the text; raises CharrnnError."""
-        import numpy as np
-
         from charrnn import evaluation
+        from charrnn.intervals import BlockSums
+        from charrnn.losses import room_for
         from charrnn.model import CharacterModel
         from charrnn.where import Where
         from charrnn.workers import Workers, prepare
@@ -58,7 +58,8 @@ class Scoring:
         escape = evaluation.escape_probability(
             len(vocabulary), int(record.corpus["splits"]["train"]["end"])
         )
-        each = np.zeros(len(ids), dtype=np.float32)
+        each = room_for(len(ids), whole=self.losses is not None or self.context)
+        blocks = BlockSums(len(ids))
         look = Where(ids, vocabulary) if self.where else None
         copies = None
         if self.verbatim:
@@ -66,6 +67,7 @@ class Scoring:
             copies = copied.Copied(ids, training, vocabulary, self.quiet)
 
         def observe(observed: "Observed") -> None:
+            blocks.add(observed.places, observed.losses)
             if look:
                 look.observe(observed)
             if copies:
@@ -91,7 +93,7 @@ class Scoring:
             score = scoring(
                 precision=precision,
                 losses=each,
-                observe=observe if look or copies else None,
+                observe=observe,
                 scored=bar.update,
             )
             changed = precisions.difference(precision, scoring)
@@ -123,7 +125,7 @@ class Scoring:
             row["dynamic"] = dynamic_score.measured(
                 path, record, model, held_out, escape, self.corpus, self.quiet
             )
-        return scored(row, held_out.sha256, len(ids), each), held_out
+        return scored(row, held_out.sha256, len(ids), blocks.means()), held_out
 
     def _held_out(self, path: Path, record: "ModelRecord") -> "HeldOut":
         from charrnn import heldout
@@ -173,11 +175,9 @@ class Scoring:
         return found and found.to_json()
 
 
-def _write(path: Path, losses: Any) -> None:
-    import numpy as np
+def _write(path: Path, losses: "Losses") -> None:
+    from charrnn.files import output_file
+    from charrnn.losses import write_losses
 
-    from charrnn.files import write_output
-
-    stream = io.BytesIO()
-    np.save(stream, losses, allow_pickle=False)
-    write_output(path, stream.getvalue())
+    with output_file(path) as stream:
+        write_losses(stream, losses)
