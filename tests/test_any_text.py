@@ -143,7 +143,7 @@ def test_a_text_is_trained_on_scored_sampled_from_and_gone_on_with(
 def test_large_and_small_are_trained_alike(run: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     text = write("text", WESTERN.encode() * 3)
     run.train(text, "--name", "small", "--steps", 30, "--quiet")
-    for module in "census", "corpus":
+    for module in "census", "encoded":
         monkeypatch.setattr(f"charrnn.{module}.LARGE", 1)
     run.train(text, "--name", "large", "--steps", 30, "--quiet")
     small, large = run.score("small"), run.score("large")
@@ -279,7 +279,7 @@ def test_a_large_text_is_read_anew_where_it_is_asked_for(
     run: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("charrnn.census.LARGE", 1)
-    monkeypatch.setattr("charrnn.corpus.LARGE", 1)
+    monkeypatch.setattr("charrnn.encoded.LARGE", 1)
     monkeypatch.setattr("charrnn.census.are_settled", lambda _: True)
     text, reads = write("a.txt", WESTERN.encode()), []
     opened = io.open
