@@ -10,8 +10,9 @@ from pathlib import Path
 
 from charrnn.census import Census, take
 from charrnn.checkpoints import ModelRecord
-from charrnn.corpus import SPLITS, corpus_digest, encode
+from charrnn.corpus import SPLITS, corpus_digest
 from charrnn.documents import find
+from charrnn.encoded import encode
 from charrnn.errors import TextError, UsageError
 from charrnn.reading import Reading
 from charrnn.run_record import RUN_FILE, read_run

@@ -23,9 +23,10 @@ def inherit(model: CharacterModel, vocabulary: Vocabulary, other: Checkpoint) ->
     """
     known = other.record.vocabulary
     ids = known.encode(vocabulary.characters).astype(np.int64)  # (V,) the other model's
+    has = ids < known.lacking
     if vocabulary.unknown:
-        ids = np.append(ids, known.lacking)
-    shared = torch.from_numpy(np.flatnonzero(ids < len(known)))
+        ids, has = np.append(ids, known.lacking), np.append(has, known.unknown)
+    shared = torch.from_numpy(np.flatnonzero(has))
     theirs = ids[shared.numpy()]
     with torch.no_grad():
         for name, values in other.weights.items():

@@ -193,7 +193,7 @@ def check_same(
         "encoding": record.reading.encoding,
         "newlines": record.reading.newlines,
         "normalize": record.reading.normalization,
-        "lowercase": record.reading.lowercase,
+        "lowercase": record.reading.lowercase or None,
         "document_separator": record.separator,
         "min_count": record.least,
         "init_from": Path(record.initial["path"]) if record.initial else None,
@@ -218,12 +218,12 @@ def check_same(
         else:
             was = recorded[flag]
             hint = f"leave {shown} out to go on with it, or give another --name"
-        begun = f"{'none' if was is None else was} for {shown}"
+        begun = f"without {shown}" if was is None else f"with {was} for {shown}"
         if isinstance(was, bool):
             on, off = shown, shown.replace("--", "--no-", 1)
-            begun, shown = (on, off) if was else (off, on)
+            begun, shown = (f"with {on}", off) if was else (f"with {off}", on)
             hint = f"leave {shown} out to go on with it, or give another --name"
-        raise UsageError(f"{name} was begun with {begun}", hint)
+        raise UsageError(f"{name} was begun {begun}", hint)
 
 
 def _absolute(value: Any) -> Any:

@@ -233,7 +233,7 @@ def test_the_digest_of_files_depends_on_their_order(tmp_path: Path) -> None:
 def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Every text is large, and read in small pieces; where the cache is."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for module in "census", "corpus":
+    for module in "census", "encoded":
         monkeypatch.setattr(f"charrnn.{module}.LARGE", 1)
     monkeypatch.setattr("charrnn.texts.CHUNK", 37)
     monkeypatch.setattr("charrnn.census.are_settled", lambda _: True)
@@ -251,7 +251,7 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return joined
 
-    for name in "census", "corpus":
+    for name in "census", "encoded":
         monkeypatch.setattr(f"charrnn.{name}.joined", noted(name))
     return found
 
@@ -290,7 +290,7 @@ def test_a_text_in_the_cache_is_the_text_in_memory(
 ) -> None:
     options = options_of(options, tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        for module in "census", "corpus":
+        for module in "census", "encoded":
             patch.setattr(f"charrnn.{module}.LARGE", 10**9)
         patch.setattr("charrnn.texts.CHUNK", 2**20)
         small = read_corpus(mixed, **options)
@@ -309,11 +309,11 @@ def test_a_text_is_read_twice_and_then_no_more(
 ) -> None:
     read = passes(monkeypatch)
     read_corpus(mixed)
-    assert read == ["census", "corpus"]
+    assert read == ["census", "encoded"]
     read_corpus(mixed)
-    assert read == ["census", "corpus"]
+    assert read == ["census", "encoded"]
     read_corpus(mixed, again=True)  # what is found is the same, and so are its ids
-    assert read == ["census", "corpus", "census"]
+    assert read == ["census", "encoded", "census"]
 
 
 def test_other_fractions_of_ids_that_are_kept_write_none_anew(
@@ -324,11 +324,11 @@ def test_other_fractions_of_ids_that_are_kept_write_none_anew(
     before, read = kept.stat(), passes(monkeypatch)
     for _ in range(2):
         found = read_corpus(mixed, val_fraction=0.3, test_fraction=0.1)
-        assert read == ["corpus"]  # for the digests of these parts
+        assert read == ["encoded"]  # for the digests of these parts
     read_corpus(mixed, val_fraction=0.1)
-    assert read == ["corpus"]
+    assert read == ["encoded"]
     assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    monkeypatch.setattr("charrnn.corpus.LARGE", 10**9)
+    monkeypatch.setattr("charrnn.encoded.LARGE", 10**9)
     small = read_corpus(mixed, val_fraction=0.3, test_fraction=0.1)
     assert found.parts == small.parts
 
@@ -424,7 +424,7 @@ def test_a_text_that_changes_in_the_midst_of_the_second_reading_is_noticed(
                 swap(path)
             yield piece
 
-    monkeypatch.setattr("charrnn.corpus.joined", joined)
+    monkeypatch.setattr("charrnn.encoded.joined", joined)
     with pytest.raises(TextError, match="changed while") as caught:
         read_corpus([path])
     assert "complete" in caught.value.hint
