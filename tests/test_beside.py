@@ -1,6 +1,7 @@
 """What another thread does beside: all of it, in order, and its failures are told."""
 
 import hashlib
+import sys
 import threading
 import time
 
@@ -31,15 +32,23 @@ def test_pieces_are_worked_on_in_order_and_all_of_them(threads):
     work.close()
 
 
-def test_much_is_worked_on_while_this_thread_computes(threads):
-    begun = threading.Event()
+def test_much_is_begun_before_this_thread_goes_on(threads):
+    """Else it would wait for Python's lock until this one waits, and nothing go on beside."""
+    begun, between = threading.Event(), sys.getswitchinterval()
     work = Beside(lambda _: begun.set())
-    work(MUCH)
-    until = time.monotonic() + 10
-    while not begun.is_set() and time.monotonic() < until:
-        pass  # which lets no other thread run but by force
-    assert begun.is_set()
-    work.close()
+    work(MUCH)  # a thread that is only started has its turn at once
+    work.wait()
+    begun.clear()
+    sys.setswitchinterval(60)
+    try:
+        work(MUCH)
+        until = time.monotonic() + 1
+        while not begun.is_set() and time.monotonic() < until:
+            pass
+        assert begun.is_set()
+    finally:
+        sys.setswitchinterval(between)
+        work.close()
 
 
 def test_little_is_done_at_once_and_wakes_no_thread(threads):

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 
 from charrnn.checkpoints import read_checkpoint, read_resume
+from charrnn.reading import Reading
 from charrnn.run_record import RUN_FILE, RUN_FORMAT, RunRecord, read_run, write_record
 from charrnn.runs import model_files, step_of
 from charrnn.sampling import Sampler
 from charrnn.schedule import Schedule
-from charrnn.session import go_on, relocated
+from charrnn.session import go_on, recorded_corpus, relocated
 from charrnn.settings import ModelSettings, TrainingSettings
+from charrnn.tokenizer import Vocabulary
 from charrnn.training import train
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -39,6 +41,39 @@ def test_a_checkpoint_of_an_earlier_day_means_what_it_meant(name: str) -> None:
     sampler = Sampler(record.settings, record.vocabulary, weights)
     logits = sampler.logits(sampler.read_prompt("The café"))
     np.testing.assert_allclose(logits, expected["logits"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "vocabulary", "logits"),
+    [
+        (
+            "run-3",
+            2,
+            Vocabulary(" etarsoihndwlcm\n.Eyfp,HTbvIk“”guÉAN’:?BCDFGLMRVÅèéî"),
+            [0.059335, 0.03676, 0.069223, 0.063603],
+        ),
+        (
+            "run-4",
+            3,
+            Vocabulary(
+                " ehiacsulotdr\n.é3fkmyzçë–“”€;nvwäœ-",
+                Reading("windows-1252", "lf", "none", lowercase=True),
+                unknown=True,
+            ),
+            [0.173759, 0.120793, -0.030272, 0.099853],
+        ),
+    ],
+)
+def test_a_checkpoint_of_a_later_format_means_what_it_meant(
+    name: str, version: int, vocabulary: Vocabulary, logits: list[float]
+) -> None:
+    path = GOLDEN / name / "step-00000007.safetensors"
+    assert f'format\\":{version},'.encode() in path.read_bytes()
+    record, weights = read_checkpoint(path)
+    assert (record.step, record.vocabulary) == (7, vocabulary)
+    sampler = Sampler(record.settings, record.vocabulary, weights)
+    found = sampler.logits(sampler.read_prompt(vocabulary.reading.text_of("CAFé\n")))
+    np.testing.assert_allclose(found[:4], logits, atol=1e-5)
 
 
 def test_its_resume_file_still_belongs_to_it() -> None:
@@ -121,12 +156,33 @@ def test_a_run_of_format_3_means_what_it_meant(tmp_path: Path) -> None:
     assert record.changes == []
 
 
-@pytest.mark.parametrize("name", ["run-1", "run-2", "run-3"])
+def test_a_run_of_format_4_means_what_it_meant() -> None:
+    record = early_record(GOLDEN / "run-4")
+    assert json.loads((GOLDEN / "run-4" / RUN_FILE).read_text(encoding="utf-8"))["format"] == 4
+    assert record.reading == Reading("windows-1252", "lf", "none", lowercase=True)
+    assert (record.separator, record.least, record.initial) == ("\n--\n", 2, None)
+    assert record.schedule == Schedule(12, 1, 6, 5, 1, 2**21)
+    assert [file["name"] for file in record.corpus["files"]] == ["one.txt", "two.txt"]
+
+
+def test_the_text_of_a_run_of_format_4_is_read_as_it_was() -> None:
+    run = GOLDEN / "run-4"
+    record = relocated(early_record(run), [run / "one.txt", run / "two.txt"])
+    corpus = recorded_corpus(record)
+    known = read_checkpoint(run / "step-00000007.safetensors").record.vocabulary
+    assert corpus.vocabulary == known
+    text = known.decode(corpus.ids["train"][:])
+    assert text.startswith("im café “zoë” kostet alles 3 € – auch çay.\nim café")
+    assert "çay.\n\n--\nélodie wusch" in text
+    assert known.decode(corpus.ids["val"][:]).endswith("ruhte.\n\ufffd\n")
+
+
+@pytest.mark.parametrize("name", ["run-1", "run-2", "run-3", "run-4"])
 def test_a_run_of_an_earlier_day_is_gone_on_with(name: str, tmp_path: Path) -> None:
     """Its text is elsewhere now; from format 3 on, run.json cannot be edited to say so."""
     run = tmp_path / "run"
     shutil.copytree(GOLDEN / name, run)
-    record = relocated(early_record(run), [run / "text.txt"])
+    record = relocated(early_record(run), sorted(run.glob("*.txt")))
     session = go_on(run, record, settings=record.training, skipped=pytest.fail)
     assert session.state.step == 7
     list(train(session.state, session.corpus, session.settings, session.schedule, run))

@@ -9,6 +9,7 @@ import pytest
 
 from charrnn.errors import RunError, UsageError
 from charrnn.files import sha256
+from charrnn.reading import Reading
 from charrnn.run_record import (
     RUN_FILE,
     RUN_FORMAT,
@@ -20,6 +21,7 @@ from charrnn.run_record import (
 )
 from charrnn.schedule import Schedule
 from charrnn.settings import ModelSettings, TrainingSettings
+from charrnn.tokenizer import Vocabulary
 
 CORPUS = {"sha256": "5" * 64, "characters": 2}
 
@@ -47,6 +49,34 @@ def test_a_run_s_record_is_read_back(tmp_path):
     assert read_run(tmp_path) == RECORD
     written = json.loads((tmp_path / RUN_FILE).read_text(encoding="utf-8"))
     assert written["format"] == RUN_FORMAT == 4
+
+
+ANY_TEXT = replace(
+    RECORD,
+    reading=Reading("gb18030", "lf", "nfkc", lowercase=True),
+    separator="\n\0茶\n",
+    least=3,
+    initial={
+        "path": "/runs/parent/step-00000007.safetensors",
+        "digest": "7" * 64,
+        "vocabulary": Vocabulary("ab茶", Reading(newlines="lf"), unknown=True).to_json(),
+    },
+)
+"""A record with all that a text's flags say."""
+
+
+def test_how_a_text_is_read_is_read_back(tmp_path):
+    write_record(tmp_path, ANY_TEXT)
+    assert read_run(tmp_path) == ANY_TEXT
+
+
+@pytest.mark.parametrize("missing", ["reading", "separator", "least", "initial"])
+def test_what_an_earlier_record_does_not_name_is_plain(missing, tmp_path):
+    write_record(tmp_path, ANY_TEXT)
+    path = tmp_path / RUN_FILE
+    path.write_text(change(**{missing: None})(json.loads(path.read_text(encoding="utf-8"))))
+    plain = getattr(RECORD, missing)
+    assert read_run(tmp_path) == replace(ANY_TEXT, **{missing: plain})
 
 
 def test_a_path_that_is_no_utf8_is_read_back(tmp_path):
@@ -101,6 +131,21 @@ DAMAGED = {
     "nested too deep": lambda values: "[" * 100_000,
     "larger than any": lambda values: json.dumps(values) + " " * 2**24,
     "a path a number": change(paths=[5]),
+    "a reading of another kind": change(reading={"encoding": "utf-8"}),
+    "an encoding that is none": change(
+        reading={"encoding": "klingon", "newlines": "lf", "normalization": "nfc", "lowercase": True}
+    ),
+    "a separator a number": change(separator=3),
+    "a count that is none": change(least=True),
+    "a count a text": change(least="2"),
+    "initial weights a text": change(initial="parent"),
+    "initial weights without a vocabulary": change(initial={"path": "a", "digest": "b"}),
+    "initial weights of a path that is none": change(
+        initial={"path": 3, "digest": "b", "vocabulary": Vocabulary("ab").to_json()}
+    ),
+    "initial weights of a vocabulary that is none": change(
+        initial={"path": "a", "digest": "b", "vocabulary": {"characters": "aa"}}
+    ),
     "paths a text": change(paths="hamlet.txt"),
 }
 
@@ -181,6 +226,12 @@ def test_flags_that_a_run_was_begun_with_may_be_given_again(given):
         ({"val_frac": 0.2}, {}, "0.1 for --val-frac"),
         ({"evaluation_steps": 21}, {}, "20 for --evaluation-steps"),
         ({"val_file": Path("/texts/lear.txt")}, {}, "macbeth.txt for --val-file"),
+        ({"encoding": "gb18030"}, {}, "with utf-8 for --encoding"),
+        ({"newlines": "lf"}, {}, "with keep for --newlines"),
+        ({"normalize": "nfc"}, {}, "with none for --normalize"),
+        ({"lowercase": True}, {}, "begun without --lowercase"),
+        ({"min_count": 2}, {}, "with 1 for --min-count"),
+        ({"init_from": Path("/a")}, {}, "begun without --init-from"),
         ({}, {"minutes": 3.0}, "2.5 for --minutes"),
         ({}, {"steps": 99}, "100 steps for --steps"),
         ({}, {"epochs": 200.0}, "--epochs"),

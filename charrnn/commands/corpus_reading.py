@@ -141,7 +141,8 @@ def _remarks(corpus: "Corpus") -> Iterator[str]:
             )
     rare = sum(part.lacking for part in corpus.parts.values())
     if rare:
-        yield f"unknown   {rare:,} characters are rarer than --min-count {corpus.least}"
+        are = "s are" if rare > 1 else " is"
+        yield f"unknown   {rare:,} character{are} rarer than --min-count {corpus.least}"
     if "\r" in corpus.vocabulary and reading.newlines == "keep" and not corpus.vocabulary.of_bytes:
         yield "line ends some are CR or CR LF; they are kept (--newlines lf changes them)"
 
