@@ -204,6 +204,7 @@ def _record(path: Path, header: Header) -> ModelRecord:
             str(metadata["resume_digest"]),
             header.digest,
         )
+        record.vocabulary.reading.utf8_of(record.corpus.get("separator", ""))
     except (
         *(UsageError, KeyError, TypeError, ValueError),
         *(AttributeError, OverflowError),

@@ -40,7 +40,7 @@ class Corpus:
     passed_over: tuple[Path, ...] = ()
     """files of the folders that are empty or no text"""
     separator: str = ""
-    """what stands between two files"""
+    """what stands between two files, as people write it"""
     least: int = 1
     """how often a character must come to have an id of its own"""
 
@@ -56,15 +56,16 @@ class Corpus:
 
     def record(self) -> dict[str, Any]:
         """What proves years later that a text is the same one, for JSON."""
-        separators = max(0, len(self.texts) - 1) * len(self.separator)
+        separator = self.vocabulary.reading.text_of(self.separator)
+        separators = max(0, len(self.texts) - 1) * len(separator)
         record: dict[str, Any] = {
             "sha256": corpus_digest(self.texts),
             "characters": sum(text.characters for text in self.texts) + separators,
             "files": [_file_record(text) for text in self.texts[:MOST_NAMED]],
             "splits": {split: self._split_record(split) for split in SPLITS},
         }
-        if self.separator:
-            record["separator"] = self.separator
+        if separator:
+            record["separator"] = separator
         if len(self.texts) > MOST_NAMED:
             record["file_count"] = len(self.texts)
         return record
@@ -115,15 +116,16 @@ def read_corpus(
     files = {split: path for split, path in (("val", val_file), ("test", test_file)) if path}
 
     def census(paths: Sequence[Path]) -> Census:
-        return take(paths, reading, separator, again=again, told=told)
+        return take(paths, reading, between, again=again, told=told)
 
+    between = reading.text_of(separator)
     paths, passed_over = find(names, reading)
     main, own = census(paths), {split: census([path]) for split, path in files.items()}
     vocabulary = vocabulary_of([main, *own.values()], reading, least=least, base=base)
     count = main.characters
     test_start = count - _share(count, test_fraction)
     val_start = count - _share(count, val_fraction + test_fraction)
-    whole = encode(main, vocabulary, separator, [0, val_start, test_start, count], told=told)
+    whole = encode(main, vocabulary, between, [0, val_start, test_start, count], told=told)
     parts = dict(zip(SPLITS, whole.parts, strict=True))
     ids = {split: part_of(whole.ids, part.start, part.end) for split, part in parts.items()}
     for split, found in own.items():

@@ -58,7 +58,7 @@ class RunRecord:
     reading: Reading = PLAIN
     """how the files' bytes become characters"""
     separator: str = ""
-    """what stands between two files"""
+    """what stands between two files, as people write it"""
     least: int = 1
     """how often a character must come to have an id of its own"""
     initial: dict[str, Any] | None = None

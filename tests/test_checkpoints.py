@@ -500,6 +500,8 @@ HOSTILE = {
         corpus=CORPUS | {"splits": dict.fromkeys(("train", "val", "test"), SPLIT | {"end": "z"})}
     ),
     "corpus a number": hostile(corpus=3),
+    "a separator that is no text": hostile(corpus=CORPUS | {"separator": 3}),
+    "a separator of half characters": hostile(corpus=CORPUS | {"separator": "\ud800"}),
     "corpus a text": hostile(corpus="x.txt"),
     "no resume digest": hostile(resume_digest=None),
     "a list": [1, 2, 3],

@@ -471,3 +471,11 @@ def test_of_very_many_files_the_record_says_how_many(
         write(tmp_path / f"{number}.txt", "text")
     record = read_corpus([tmp_path]).record()
     assert (len(record["files"]), record["file_count"]) == (3, 5)
+
+
+def test_what_stands_between_files_is_read_as_they_are(tmp_path: Path) -> None:
+    paths = [write(tmp_path / name, "TWO") for name in ("a.txt", "b.txt")]
+    small = read_corpus(paths, reading=Reading(lowercase=True), separator="É", val_fraction=0.0)
+    assert decoded(small)["train"] == "twoétwo"
+    bytes_ = read_corpus(paths, reading=Reading("bytes"), separator="É", val_fraction=0.0)
+    assert bytes(bytes_.ids["train"].tolist()) == "TWOÉTWO".encode()
