@@ -182,7 +182,7 @@ class Policed:
         self.reading = Reading(**reading)
         corpus = read_corpus([self.folder], reading=self.reading, val_fraction=0.1, **more)
         self.texts = [read_text(path, self.reading) for path in self.files]
-        self.separator = more.get("separator", "")
+        self.separator = self.reading.text_of(more.get("separator", ""))
         self.whole = self.separator.join(self.texts)[: corpus.parts["train"].end]
         self.record = ModelRecord(ModelSettings(), corpus.vocabulary, 5, {}, corpus.record(), "")
         self.checkpoint = model_path(directory / "run", 5)
