@@ -38,7 +38,7 @@ class Corpus:
     names: tuple[Path, ...] = ()
     """the files, folders and patterns that it was asked for by"""
     passed_over: tuple[Path, ...] = ()
-    """files of the folders that are empty or no text"""
+    """files of the folders that are empty, or no text in the encoding"""
     separator: str = ""
     """what stands between two files, as people write it"""
     least: int = 1

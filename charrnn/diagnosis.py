@@ -93,6 +93,7 @@ def wide(path: Path, head: bytes) -> TextError | None:
         f"{path}: is {encoding.upper()}, not UTF-8 text",
         _as_utf8(path, encoding),
         [(f"as {each.encoding}", each.line) for each in found],
+        _iconv(path, encoding),
     )
 
 
@@ -114,17 +115,20 @@ def not_decoded(
     head = stream.read(_HEAD)
     stream.seek(0)
     found = unreadable(encoding, head, near, iter(lambda: stream.read(_HEAD), b""))
-    what = f"0x{at[0]:02X}" if at else "cut short"
-    if found.encoding is None:
+    what, conversion = f"0x{at[0]:02X}" if at else "cut short", ""
+    if found.encoding == "utf-8" and encoding != "utf-8":
+        hint = "all files of a corpus are read in one encoding: make the others UTF-8, with iconv"
+    elif found.encoding is None:
         hint = "--encoding names another; --encoding bytes takes anything"
     elif found.broken:
         hint = f"to drop the broken bytes: {_iconv(path, found.encoding, '-c ')}"
     else:
-        hint = _as_utf8(path, found.encoding)
+        hint, conversion = _as_utf8(path, found.encoding), _iconv(path, found.encoding)
     return UnreadableError(
         f"{path}: not {encoding.upper()}: byte {offset:,} (line {line:,}) is {what}; {found.what}",
         hint,
         found.details,
+        conversion,
     )
 
 

@@ -45,7 +45,7 @@ class Found(NamedTuple):
 
     paths: list[Path]
     passed_over: list[Path]
-    """files of folders and patterns that are empty or no text"""
+    """files of folders and patterns that are empty, or no text in the encoding"""
 
 
 def find(names: Sequence[Path], reading: Reading) -> Found:
@@ -212,4 +212,6 @@ def _is_pipe(path: Path) -> bool:
         mode = path.stat().st_mode
     except OSError:
         return False
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise TextError(f"{path}: is a device, which may never end", "- is standard input")
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)

@@ -45,10 +45,14 @@ class TextError(CharrnnError):
 class UnreadableError(TextError):
     """A text whose bytes are not in the encoding they are read in."""
 
-    def __init__(self, message: str, hint: str, details: list[tuple[str, str]]) -> None:
+    def __init__(
+        self, message: str, hint: str, details: list[tuple[str, str]], conversion: str = ""
+    ) -> None:
         super().__init__(message, hint)
         self.details = details
         """names and values: how it reads in the likeliest encodings, or where it is broken"""
+        self.conversion = conversion
+        """the command that makes it UTF-8, where there is one"""
 
 
 class UnknownCharacterError(CharrnnError):

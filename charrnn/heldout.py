@@ -13,7 +13,7 @@ from charrnn.checkpoints import ModelRecord
 from charrnn.corpus import SPLITS, corpus_digest
 from charrnn.documents import find
 from charrnn.encoded import encode
-from charrnn.errors import TextError, UsageError
+from charrnn.errors import TextError, UnreadableError, UsageError
 from charrnn.reading import Reading
 from charrnn.run_record import RUN_FILE, read_run
 from charrnn.stored import Ids, part_of
@@ -111,7 +111,12 @@ def own_text(names: Sequence[Path], record: ModelRecord, *, told: Told = lambda 
 def _census(names: Sequence[Path], record: ModelRecord, separator: str, told: Told) -> Census:
     reading = record.vocabulary.reading
     with moved_named(names, _ANOTHER):
-        return take(find(names, reading).paths, reading, separator, told=told)
+        try:
+            return take(find(names, reading).paths, reading, separator, told=told)
+        except UnreadableError as error:
+            if not (reading.is_plain and error.conversion):
+                raise
+            raise TextError(error.message, f"make it UTF-8: {error.conversion}") from None
 
 
 @contextlib.contextmanager

@@ -97,9 +97,10 @@ def sentences(run: Path) -> list[str]:
             *_divergences(found["divergences"], record),
             next_command,
         ]
+    unit = "byte" if header.vocabulary.of_bytes else "letter"
     return [
-        f"The next letter is right {found['accuracy']:.0%} of the time; on average the model "
-        f"hesitates between {found['perplexity']:.1f} letters "
+        f"The next {unit} is right {found['accuracy']:.0%} of the time; on average the model "
+        f"hesitates between {found['perplexity']:.1f} {unit}s "
         f"({found['nats_per_char']:.3f} nats or {found['bits_per_char']:.3f} bits each).",
         f"Measured on {_held_out(record)}.",
         _fit(found["nats_per_char"], train, evaluations),

@@ -264,3 +264,8 @@ def test_reading_in_small_pieces_is_reading_whole(tmp_path):
         while piece := stream.read(777):
             found.write(piece)
     assert found.getvalue() == data
+
+
+def test_a_device_that_may_never_end_is_refused() -> None:
+    with pytest.raises(TextError, match="/dev/zero: is a device"):
+        find([Path("/dev/zero")], Reading())

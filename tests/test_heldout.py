@@ -12,7 +12,7 @@ from charrnn.checkpoints import ModelRecord, model_path
 from charrnn.corpus import read_corpus
 from charrnn.errors import TextError, UsageError
 from charrnn.files import sha256
-from charrnn.heldout import split_text
+from charrnn.heldout import own_text, split_text
 from charrnn.run_record import RunRecord, read_run, write_record
 from charrnn.schedule import Schedule
 from charrnn.settings import ModelSettings, TrainingSettings
@@ -197,3 +197,13 @@ def test_what_the_user_names_may_be_a_pipe(trained, english, tmp_path):
     writer.start()
     assert trained.text(corpus=[pipe])[0] == wanted[0]
     writer.join()
+
+
+def test_a_text_in_another_encoding_says_how_to_make_it_one_that_is_read(trained, tmp_path):
+    """There is no flag for it: the model reads as it was trained to."""
+    path = tmp_path / "other.txt"
+    path.write_bytes("Où est le café d'Élodie? Là, à côté du théâtre.\n".encode("cp1252") * 9)
+    with pytest.raises(TextError, match="windows-1252") as caught:
+        own_text([path], trained.record)
+    assert caught.value.hint.startswith("make it UTF-8: iconv -f WINDOWS-1252")
+    assert "--encoding" not in caught.value.hint

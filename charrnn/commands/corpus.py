@@ -125,11 +125,13 @@ def info(
     from charrnn.commands import corpus_survey
     from charrnn.documents import spooled
     from charrnn.reading import Reading, canonical
+    from charrnn.signals import unwinding
 
     reading = Reading(
         canonical(encoding or "utf-8"), newlines or "keep", normalize or "none", bool(lowercase)
     )
-    names = [spooled(file) for file in files]
+    with unwinding():
+        names = [spooled(file) for file in files]
     try:
         found = corpus_survey.look(names, reading, unescaped(separator or ""), quiet=json)
     except UnreadableError as error:

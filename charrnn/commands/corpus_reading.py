@@ -129,7 +129,10 @@ def _remarks(corpus: "Corpus") -> Iterator[str]:
         yield f"read as   {reading}"
     if count:
         some = ", ".join(str(path) for path in corpus.passed_over[:3])
-        yield f"left out  {count:,} empty or no text: {some}{', ...' if count > 3 else ''}"
+        yield (
+            f"left out  {count:,} empty or no text in {reading.encoding.upper()}: {some}"
+            f"{', ...' if count > 3 else ''} (corpus info FILE says what one is)"
+        )
     marks = sum(text.byte_order_mark for text in corpus.texts)
     if marks:
         yield f"left out  the byte-order mark of {marks:,} file{'s' if marks > 1 else ''}"
