@@ -236,12 +236,14 @@ def progress(total: int, unit: str, *, quiet: bool = False) -> "tqdm[Any]":
     """A tqdm bar on stderr, for what takes longer than a blink; none off a terminal."""
     from tqdm import tqdm
 
+    tqdm.monitor_interval = 0  # no thread of its own, which a process could not fork beside
     return tqdm(
         total=total,
         unit=unit,
         unit_scale=True,
         leave=False,
         delay=0.5,
+        miniters=1,
         dynamic_ncols=True,
         disable=quiet or not is_terminal(sys.stderr),
         file=sys.stderr,

@@ -20,6 +20,8 @@
     └── StoppedError     128 + signal  a signal asked us to stop; the work is saved
 """
 
+from collections.abc import Sequence
+
 
 class CharrnnError(Exception):
     """A failure its user can do something about: one line, and a hint."""
@@ -46,10 +48,14 @@ class UnreadableError(TextError):
     """A text whose bytes are not in the encoding they are read in."""
 
     def __init__(
-        self, message: str, hint: str, details: list[tuple[str, str]], conversion: str = ""
+        self,
+        message: str,
+        hint: str = "",
+        details: Sequence[tuple[str, str]] = (),
+        conversion: str = "",
     ) -> None:
         super().__init__(message, hint)
-        self.details = details
+        self.details = list(details)
         """names and values: how it reads in the likeliest encodings, or where it is broken"""
         self.conversion = conversion
         """the command that makes it UTF-8, where there is one"""

@@ -119,7 +119,7 @@ def test_the_reference_is_the_same_in_every_process(tmp_path: Path) -> None:
 def test_what_is_built_is_a_text_under_its_name(tmp_path: Path) -> None:
     path = sources.build("python-reference", tmp_path / "some" / "corpora")
     assert path == tmp_path / "some" / "corpora" / "python-reference.txt"
-    assert read_text(path).characters == sources.python_reference()
+    assert read_text(path) == sources.python_reference()
     assert list(path.parent.iterdir()) == [path]
 
 
