@@ -1,13 +1,12 @@
 """What charrnn corpus info says of files."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charrnn import console, survey
-from charrnn.documents import find
+from charrnn.documents import find, is_piped
 from charrnn.problem import Problem
 from charrnn.problems import problems
 from charrnn.reading import BYTES, Reading
@@ -36,7 +35,7 @@ def look(names: Sequence[Path], reading: Reading, separator: str, *, quiet: bool
     with console.progress(0, "B", quiet=quiet) as bar:
         pieces = joined(paths, reading, separator, told=bar.update, finished=texts.append)
         found = survey.survey(pieces)
-    file = shlex.quote(str(paths[0])) if len(paths) == 1 else "FILE"
+    file = paths[0] if len(paths) == 1 and not is_piped(paths[0]) else Path("FILE")
     # Bytes are what they are: nothing is wrong with any.
     wrong = [] if reading.encoding == BYTES else problems(found, file)
     return Look(texts, passed_over, reading, found, wrong)
