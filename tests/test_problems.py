@@ -176,7 +176,8 @@ def test_the_commands_do_what_they_say(spoilt: str, repaired: str, tmp_path: Pat
 def pasted(command: str, file: Path) -> str:
     """What a command makes of a file, in the locale that knows the least; the file stays."""
     before = file.read_bytes()
-    subprocess.run(["/bin/sh", "-ec", command], env={**os.environ, "LC_ALL": "C"}, check=True)
+    plain = {**os.environ, "LC_ALL": "C"}
+    subprocess.run(["/bin/sh", "-ec", command], cwd=file.parent, env=plain, check=True)
     assert file.read_bytes() == before
     (made,) = (path for path in file.parent.iterdir() if path != file)
     return made.read_text(encoding="utf-8")
