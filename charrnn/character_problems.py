@@ -1,43 +1,50 @@
 """What may be wrong with the characters of a text: mostly that it was read wrongly once.
 
-`file` is the text's name for a shell.
+`file` is where the text stands.
 """
 
+import shlex
 import unicodedata
+from pathlib import Path
 
 from charrnn.guess import for_iconv
-from charrnn.problem import Problem, Problems, times
+from charrnn.problem import Problem, Problems, mended, times
 from charrnn.survey import RARE, Survey
 from charrnn.tokenizer import LARGE_VOCABULARY, name
 
 
-def nuls(found: Survey, file: str) -> Problems:
+def nuls(found: Survey, file: Path) -> Problems:
     """NUL characters, which no text has."""
     nuls = found.number("\0")
     if nuls:
-        way_out = f"leave them out: tr -d '\\0' < {file} > without-nul.txt"
+        way_out = f"leave them out: {mended(file, 'without-nul', _WITHOUT_NUL)}"
         if nuls > 0.01 * found.characters:
-            way_out = f"charrnn corpus info {file} --encoding utf-16 reads UTF-16; or {way_out}"
+            way_out = (
+                f"charrnn corpus info {shlex.quote(str(file))} --encoding utf-16 reads UTF-16; or "
+                + way_out
+            )
         yield Problem(f"{times(nuls, 'NUL character')}, which no text has", way_out)
 
 
-def mojibake(found: Survey, file: str) -> Problems:
+_WITHOUT_NUL = "tr -d '\\0'"
+
+
+def mojibake(found: Survey, file: Path) -> Problems:
     """UTF-8 that was read as something else before it was saved."""
     spoilt = found.mojibake
     if spoilt:
         repeated = ("", ", twice", ", three times", ", four times")[spoilt.times - 1]
         steps = [f"iconv -f UTF-8 -t {for_iconv(spoilt.encoding)}"] * spoilt.times
-        steps[0] += f" {file}"
         yield Problem(
             f"UTF-8 that was read as {_title(spoilt.encoding)}{repeated}, and saved so: "
             f"{_shown(spoilt.example)} stands for {_shown(spoilt.meant)}",
-            f"{' | '.join(steps)} > repaired.txt"
+            mended(file, "repaired", *steps)
             if spoilt.everywhere
-            else f"pip install ftfy; ftfy {file} -o repaired.txt",
+            else f"pip install ftfy; {mended(file, 'repaired', 'ftfy')}",
         )
 
 
-def vocabulary(found: Survey, _: str) -> Problems:
+def vocabulary(found: Survey, _: Path) -> Problems:
     """More different characters than a language has."""
     if len(found.counts) > LARGE_VOCABULARY:
         left = ", ".join(
@@ -52,7 +59,7 @@ def vocabulary(found: Survey, _: str) -> Problems:
         )
 
 
-def replacements(found: Survey, _: str) -> Problems:
+def replacements(found: Survey, _: Path) -> Problems:
     """What stands for bytes that were once lost."""
     number = found.number("\ufffd")
     if number:
@@ -63,18 +70,18 @@ def replacements(found: Survey, _: str) -> Problems:
         )
 
 
-def marks(found: Survey, file: str) -> Problems:
+def marks(found: Survey, file: Path) -> Problems:
     """Byte-order marks of files that were joined."""
     number = found.number("\ufeff")
     if number:
         yield Problem(
             f"{times(number, 'byte-order mark')} (U+FEFF) inside: files were joined that each "
             "began with one",
-            f"sed 's/\\xef\\xbb\\xbf//g' {file} > without-marks.txt",
+            mended(file, "without-marks", "sed 's/\\xef\\xbb\\xbf//g'"),
         )
 
 
-def controls(found: Survey, file: str) -> Problems:
+def controls(found: Survey, file: Path) -> Problems:
     """What commands a terminal or a printer."""
     # Those beyond ASCII are halves of letters where the text is spoilt as a whole.
     counts = [
@@ -85,7 +92,7 @@ def controls(found: Survey, file: str) -> Problems:
         yield Problem(
             f"{times(sum(n for _, n in counts), 'control character')}: {told}"
             + (", ..." if len(counts) > 4 else ""),
-            f"tr -d '\\1-\\10\\13-\\14\\16-\\37\\177' < {file} > without-controls.txt"
+            mended(file, "without-controls", "tr -d '\\1-\\10\\13-\\14\\16-\\37\\177'")
             if any(c.isascii() for c, _ in counts)
             else "the encoding may be another: --encoding windows-1252",
         )
@@ -95,7 +102,7 @@ def _is_control(character: str) -> bool:
     return unicodedata.category(character) == "Cc" and character not in "\n\r\t\0"
 
 
-def normal_form(found: Survey, _: str) -> Problems:
+def normal_form(found: Survey, _: Path) -> Problems:
     """Letters apart from their accents."""
     if not unicodedata.is_normalized("NFC", found.passages):
         yield Problem(
@@ -105,7 +112,7 @@ def normal_form(found: Survey, _: str) -> Problems:
         )
 
 
-def compatibility(found: Survey, _: str) -> Problems:
+def compatibility(found: Survey, _: Path) -> Problems:
     """Ligatures, and letters of double width."""
     odd = [(c, n) for c, n in found.counts if _is_variant(c)]
     if odd:
@@ -123,30 +130,35 @@ def _is_variant(character: str) -> bool:
     )
 
 
-def twins(found: Survey, file: str) -> Problems:
+def twins(found: Survey, file: Path) -> Problems:
     """Two kinds of what a keyboard has one of."""
-    for what, one, other in (("apostrophe", "'", "’"), ("quotation mark", '"', "“”")):
+    told, expressions = [], []
+    for what, one, other in (("apostrophe", "'", "‘’"), ("quotation mark", '"', "“”")):
+        other = "".join(each for each in other if found.number(each))
         straight, curly = found.number(one), found.number(other)
         if min(straight, curly) > max(4, 0.02 * (straight + curly)):
-            yield Problem(
-                f"two kinds of {what}: {one} {straight:,} times and {other} {curly:,} times",
-                f"""sed "s/[{other}]/{_in_double_quotes(one)}/g" {file} > one-kind.txt""",
-            )
+            told.append(f"{what}: {one} {straight:,} times and {other} {curly:,} times")
+            quote = "'" if one == '"' else '"'
+            expressions += [f"-e {quote}s/{each}/{one}/g{quote}" for each in other]
+    if told:
+        yield Problem(
+            f"two kinds of {', and of '.join(told)}",
+            mended(file, "quotes", f"sed {' '.join(expressions)}"),
+        )
 
 
-def _in_double_quotes(character: str) -> str:
-    return "\\" + character if character == '"' else character
-
-
-def invisible(found: Survey, file: str) -> Problems:
+def invisible(found: Survey, file: Path) -> Problems:
     """Characters without width."""
     counts = [(c, n) for c, n in found.counts if _is_invisible(c)]
     if counts:
         told = ", ".join(f"{name(c)} {n:,}" for c, n in counts[:3])
         yield Problem(
             f"characters that nobody sees: {told}" + (", ..." if len(counts) > 3 else ""),
-            f"perl -CSD -pe 's/\\p{{Cf}}//g' {file} > visible.txt, unless its script needs them",
+            f"{mended(file, 'visible', _WITHOUT_FORMAT)}, unless its script needs them",
         )
+
+
+_WITHOUT_FORMAT = "perl -CSD -pe 's/\\p{Cf}//g'"
 
 
 def _is_invisible(character: str) -> bool:

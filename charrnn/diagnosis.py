@@ -49,7 +49,8 @@ _WIDE_MARKS = (
     (b"\xfe\xff", "utf-16"),
 )
 
-_DECOMPRESSORS = {".gz": "gunzip -c", ".xz": "unxz -c", ".zst": "unzstd -c", ".bz2": "bunzip2 -c"}
+DECOMPRESSORS = {".gz": "gunzip -c", ".xz": "unxz -c", ".zst": "unzstd -c", ".bz2": "bunzip2 -c"}
+"""What writes out a compressed file, by the end of its name."""
 
 _ZIPPED = (
     ("word/", "a Word document (.docx)", "pandoc -t plain {name} -o {stem}.txt"),
@@ -157,7 +158,7 @@ def _way_out(path: Path, command: str) -> str:
 def _filled(path: Path, command: str) -> str:
     """A command with the file's name in it, quoted for the shell; decompressed where it must be."""
     stem = path.with_suffix("")
-    tool = _DECOMPRESSORS.get(path.suffix)
+    tool = DECOMPRESSORS.get(path.suffix)
     if tool and command.startswith("iconv "):
         return f"{tool} {shlex.quote(str(path))} | {_filled(stem, command.replace(' {name}', ''))}"
     names = {

@@ -1,17 +1,18 @@
 """What may be wrong with a text as a whole: that it is small, not prose, or laid out for print.
 
-`file` is the text's name for a shell.
+`file` is where the text stands.
 """
 
 import re
+from pathlib import Path
 
-from charrnn.problem import Problem, Problems, times
+from charrnn.problem import Problem, Problems, mended, times
 from charrnn.survey import Survey
 
 _SMALL = 10_000  # characters
 
 
-def small(found: Survey, _: str) -> Problems:
+def small(found: Survey, _: Path) -> Problems:
     """Too little to learn from."""
     if found.characters < _SMALL:
         yield Problem(
@@ -20,7 +21,7 @@ def small(found: Survey, _: str) -> Problems:
         )
 
 
-def blob(found: Survey, _: str) -> Problems:
+def blob(found: Survey, _: Path) -> Problems:
     """What looks like noise."""
     inside = sum(map(len, _UNBROKEN.findall(found.passages)))
     if inside > 0.05 * len(found.passages):
@@ -34,16 +35,17 @@ def blob(found: Survey, _: str) -> Problems:
 _UNBROKEN = re.compile(r"[A-Za-z0-9+/=_\-,;:(){}\[\].]{200,}")
 
 
-def markup(found: Survey, file: str) -> Problems:
+def markup(found: Survey, file: Path) -> Problems:
     """Formats that hold text among other things."""
     text = found.passages
-    for kind, pattern, least, way_out in _MARKUP:
+    for kind, pattern, least, command in _MARKUP:
         inside = sum(len(each) for each in pattern.findall(text))
         if inside > least * len(text):
             yield Problem(
                 f"it is {kind}: {inside / len(text):.0%} of it are marks, which the model would "
                 "learn to write",
-                f"if you want the text alone: {way_out.format(file=file)}",
+                f"if you want the text alone: {mended(file, 'text', command)}"
+                + (", where text names the field" if kind == "JSON" else ""),
             )
             return
 
@@ -53,47 +55,50 @@ _MARKUP = (
         "HTML or XML",
         re.compile(r"</?[A-Za-z!?][^<>\n]{0,400}>|&#?\w{2,8};"),
         0.03,
-        "pandoc -f html -t plain --wrap=none {file} -o text.txt",
+        "pandoc -f html -t plain --wrap=none",
     ),
     (
-        "JSON, one object a line",
+        "JSON",
         re.compile(r'^\s*\{"[^"\n]*":|"[\w ]{1,30}":', re.MULTILINE),
         0.02,
-        "jq -r .text {file} > text.txt (where .text names the field)",
+        "jq -r '.. | .text? // empty'",
     ),
     (
         "LaTeX",
         re.compile(r"\\[A-Za-z]{2,}\*?(?:\[[^\]\n]{0,80}\])?\{?"),
         0.03,
-        "pandoc -f latex -t plain --wrap=none {file} -o text.txt",
+        "pandoc -f latex -t plain --wrap=none",
     ),
 )
 
 
-def licence(found: Survey, _: str) -> Problems:
+def licence(found: Survey, file: Path) -> Problems:
     """The licence around books of Project Gutenberg."""
     if _LICENCE.search(found.passages):
         yield Problem(
             "names Project Gutenberg: the model would learn to write its licence",
-            "cut all before *** START OF and all from *** END OF",
+            f"keep what stands between its marks: {mended(file, 'text', _BOOKS)}"
+            if "*** START OF" in found.passages
+            else "cut what is said before the book and after it",
         )
 
 
 _LICENCE = re.compile("project gutenberg", re.IGNORECASE)
+_BOOKS = r"sed -n '/\*\*\* START OF/,/\*\*\* END OF/{//!p;}'"
 
 
-def repeats(found: Survey, file: str) -> Problems:
+def repeats(found: Survey, file: Path) -> Problems:
     """Passages that stand there again."""
     repeated = found.layout.repeated
     if repeated is not None and repeated > 0.1:
         yield Problem(
             f"{repeated:.0%} of its longer lines stand in it before, word for word: scores flatter "
             "where what is held out stands in what is learned",
-            f"awk 'length < 40 || !seen[$0]++' {file} > without-repeats.txt",
+            mended(file, "without-repeats", "awk 'length < 40 || !seen[$0]++'"),
         )
 
 
-def one_line(found: Survey, _: str) -> Problems:
+def one_line(found: Survey, _: Path) -> Problems:
     """A text without line ends."""
     if found.layout.lines == 1 and found.characters > _SMALL:
         yield Problem(
@@ -102,7 +107,7 @@ def one_line(found: Survey, _: str) -> Problems:
         )
 
 
-def line_ends(found: Survey, _: str) -> Problems:
+def line_ends(found: Survey, _: Path) -> Problems:
     """Line ends other than LF."""
     crlf = found.layout.crlf
     kinds = {
@@ -119,21 +124,21 @@ def line_ends(found: Survey, _: str) -> Problems:
         )
 
 
-def broken_words(found: Survey, file: str) -> Problems:
+def broken_words(found: Survey, file: Path) -> Problems:
     """Words that a printer broke."""
     broken = len(_BROKEN_WORD.findall(found.passages))
     lines = found.passages.count("\n")
     if broken > max(5, 0.01 * lines):
         yield Problem(
             f"words are broken over {broken / lines:.0%} of the line ends: it was printed once",
-            f"perl -0pe 's/(\\p{{Ll}})-\\n(?=\\p{{Ll}})/$1/g' {file} > whole-words.txt",
+            mended(file, "whole-words", "perl -CSD -0pe 's/(\\p{Ll})-\\n(?=\\p{Ll})/$1/g'"),
         )
 
 
 _BROKEN_WORD = re.compile(r"[^\W\d_][-\u00ad]\n[^\W\d_]")
 
 
-def wrapped(found: Survey, file: str) -> Problems:
+def wrapped(found: Survey, file: Path) -> Problems:
     """Paragraphs broken into lines of equal length."""
     layout = found.layout
     widest = layout.quantile(0.98)
@@ -144,25 +149,26 @@ def wrapped(found: Survey, file: str) -> Problems:
         yield Problem(
             f"its lines are broken at some {widest} characters: the model will learn to break "
             "them there",
-            f"if you want each paragraph on a line of its own: fmt -w 2500 {file} > unwrapped.txt",
+            "if you want each paragraph on a line of its own: "
+            + mended(file, "unwrapped", "fmt -w 2500"),
         )
 
 
-def trailing(found: Survey, file: str) -> Problems:
+def trailing(found: Survey, file: Path) -> Problems:
     """Spaces that nobody sees at the ends of lines."""
     written = found.layout.lines - found.layout.blank
     if found.layout.trailing > 0.05 * written:
         yield Problem(
             f"{found.layout.trailing / written:.0%} of its lines end in spaces or tabs",
-            f"sed 's/[ \\t]*$//' {file} > trimmed.txt",
+            mended(file, "trimmed", "sed 's/[ \\t]*$//'"),
         )
 
 
-def tabs(found: Survey, file: str) -> Problems:
+def tabs(found: Survey, file: Path) -> Problems:
     """A few tabs in a text without."""
     tabs, lines = found.number("\t"), found.layout.lines
     if tabs and lines and tabs < 0.05 * lines:
         yield Problem(
             f"{times(tabs, 'tab')} among {lines:,} lines: rare, so badly learned",
-            f"expand {file} > without-tabs.txt",
+            mended(file, "without-tabs", "expand"),
         )

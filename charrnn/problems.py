@@ -1,6 +1,7 @@
 """What may be wrong with a text, the worst first."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from charrnn import character_problems as characters
 from charrnn import layout_problems as layout
@@ -10,7 +11,7 @@ from charrnn.survey import Survey
 MOST = 8
 """how many problems are told"""
 
-_LOOKS: tuple[Callable[[Survey, str], Problems], ...] = (
+_LOOKS: tuple[Callable[[Survey, Path], Problems], ...] = (
     characters.nuls,
     characters.mojibake,
     characters.vocabulary,
@@ -35,6 +36,6 @@ _LOOKS: tuple[Callable[[Survey, str], Problems], ...] = (
 )
 
 
-def problems(found: Survey, file: str) -> list[Problem]:
-    """Those of a text, the worst first, MOST at most; `file` is its name for a shell."""
+def problems(found: Survey, file: Path) -> list[Problem]:
+    """Those of a text, the worst first, MOST at most; `file` is where it stands."""
     return [problem for look in _LOOKS for problem in look(found, file)][:MOST]

@@ -14,6 +14,7 @@ from charrnn.census import Counts
 from charrnn.excerpts import Excerpts
 from charrnn.layout import Layout, LayoutSurvey
 from charrnn.mojibake import Mojibake, mojibake
+from charrnn.problem import times
 from charrnn.reading import Reading
 from charrnn.scripts import kind, script, shares
 from charrnn.tokenizer import look_alikes, name
@@ -87,27 +88,38 @@ def _ordered(table: NDArray[np.int64]) -> list[tuple[str, int]]:
     return [(chr(point), int(table[point])) for point in present[order]]
 
 
-def facts(found: Survey) -> list[tuple[str, str]]:
-    """A survey as names and values for a person, problems left out."""
-    layout = found.layout
-    lines = f"{layout.lines:,}, the longest {layout.longest:,} characters"
+def facts(found: Survey, *, of_bytes: bool = False) -> list[tuple[str, str]]:
+    """A survey as names and values for a person, problems left out.
+
+    Of bytes there is nothing to tell that is told of characters alone, such as scripts.
+    """
+    layout, one = found.layout, "byte" if of_bytes else "character"
+    lines = f"{layout.lines:,}, the longest {times(layout.longest, one)}"
     if layout.lines > 1 and layout.paragraphs:
         lines += f", half of them {layout.quantile(0.5):,} or fewer"
     once = sum(count == 1 for _, count in found.counts)
     told = [
         ("lines", lines),
-        ("paragraphs", f"{layout.paragraphs:,}, and {layout.blank:,} empty lines"),
-        ("scripts", _shared(found.scripts)),
-        ("characters", _shared(found.kinds)),
-        ("distinct", f"{len(found.counts):,} characters, {once:,} of them only once"),
+        ("layout", f"{times(layout.paragraphs, 'paragraph')}, {_empty(layout.blank)}"),
+        ("scripts", "" if of_bytes else _shared(found.scripts)),
+        ("characters", "" if of_bytes else _shared(found.kinds)),
+        ("distinct", f"{times(len(found.counts), one)}, {once:,} of them only once"),
     ]
-    if len(found.counts) > _MANY:
+    if len(found.counts) > _MANY and not of_bytes:
         told.append(("without rare", "; ".join(_left(found, least) for least in RARE)))
-    told.append(("commonest", _listed(found.counts[:_SHOWN])))
-    told.append(("rarest", _listed(found.counts[::-1][:_SHOWN])))
-    for group in look_alikes("".join(character for character, _ in found.counts)):
+    told.append(("commonest", _listed(found.counts[:_SHOWN], of_bytes)))
+    told.append(("rarest", _listed(found.counts[::-1][:_SHOWN], of_bytes)))
+    for group in _look_alikes(found, of_bytes):
         told.append(("look-alikes", "; ".join(name(character) for character in group)))
     return [(what, value) for what, value in told if value]
+
+
+def _empty(lines: int) -> str:
+    return times(lines, "empty line") if lines else "no empty lines"
+
+
+def _look_alikes(found: Survey, of_bytes: bool) -> list[str]:
+    return [] if of_bytes else look_alikes("".join(character for character, _ in found.counts))
 
 
 def _shared(kinds: list[tuple[str, float]]) -> str:
@@ -130,18 +142,20 @@ def _percent(share: float) -> str:
     return ">99.999%" if share > 0.5 else "<0.001%"
 
 
-def _listed(counts: list[tuple[str, int]]) -> str:
-    return "  ".join(f"{_quoted(character)} {count:,}" for character, count in counts)
+def _listed(counts: list[tuple[str, int]], of_bytes: bool) -> str:
+    return "  ".join(f"{_quoted(character, of_bytes)} {count:,}" for character, count in counts)
 
 
-def _quoted(character: str) -> str:
-    """A character between quotes, one that would not be seen there by its name."""
+def _quoted(character: str, of_bytes: bool) -> str:
+    """A character between quotes, one that would not be seen there by its name or as a byte."""
+    if of_bytes and not (character.isascii() and character.isprintable()):
+        return f"0x{ord(character):02X}"
     seen = character.isprintable() and unicodedata.category(character)[0] != "M"
     return repr(character) if seen else name(character)
 
 
-def to_json(found: Survey) -> dict[str, Any]:
-    """A survey as a dictionary that JSON can hold, problems left out."""
+def to_json(found: Survey, *, of_bytes: bool = False) -> dict[str, Any]:
+    """The same as a dictionary that JSON can hold."""
     layout = found.layout
     return {
         "characters": found.characters,
@@ -153,12 +167,12 @@ def to_json(found: Survey) -> dict[str, Any]:
         "empty_lines": layout.blank,
         "paragraphs": layout.paragraphs,
         "repeated_lines": layout.repeated,
-        "scripts": dict(found.scripts),
-        "kinds": dict(found.kinds),
-        "min_count": {str(least): found.left_by(least) for least in RARE},
+        "scripts": {} if of_bytes else dict(found.scripts),
+        "kinds": {} if of_bytes else dict(found.kinds),
+        "min_count": {str(n): found.left_by(n) for n in RARE if not of_bytes},
         "commonest": found.counts[:_SHOWN],
         "rarest": found.counts[::-1][:_SHOWN],
-        "look_alikes": look_alikes("".join(character for character, _ in found.counts)),
+        "look_alikes": _look_alikes(found, of_bytes),
     }
 
 

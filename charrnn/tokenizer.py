@@ -38,6 +38,9 @@ _TWINS = (
 )
 """Characters that readers and keyboards take for one another."""
 
+_UNLIKE = ("\u00ab\u00bb", "\uff0c\u3001")
+"""Twins of the same character of a keyboard that nobody takes for one another."""
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -186,7 +189,11 @@ def narrowest(largest: int) -> type[np.unsignedinteger[Any]]:
 def look_alikes(characters: str) -> list[str]:
     """The groups of easily confused characters of which a text holds two or more."""
     groups = ("".join(c for c in twins if c in characters) for twins in _TWINS)
-    return [group for group in groups if len(group) > 1]
+    return [
+        group
+        for group in groups
+        if len(group) > 1 and not any(set(group) <= set(unlike) for unlike in _UNLIKE)
+    ]
 
 
 def name(character: str) -> str:

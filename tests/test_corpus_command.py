@@ -125,7 +125,10 @@ def test_info_of_broken_utf_8_shows_the_places_harmlessly(tmp_path: Path) -> Non
 
 def test_info_of_bytes_finds_nothing_wrong_with_them(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(bytes(range(256)) * 90)
-    assert "none found" in info(tmp_path / "a.bin", "--encoding", "bytes").stdout
+    told = info(tmp_path / "a.bin", "--encoding", "bytes").stdout
+    assert "none found" in told
+    assert "23,040 bytes\n" in told
+    assert not any(word in told for word in ("scripts", "look-alikes", "unnamed", "min-count"))
 
 
 # List.

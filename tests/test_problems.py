@@ -1,16 +1,18 @@
 """What may be wrong with a text: each problem is told, in words, and sound text has none."""
 
 import base64
+import gzip
+import os
 import random
 import re
-import shlex
+import shutil
 import subprocess
 import unicodedata
 from pathlib import Path
 
 import pytest
 
-from charrnn.problem import Problem
+from charrnn.problem import Problem, mended
 from charrnn.problems import MOST, problems
 from charrnn.survey import survey
 
@@ -31,7 +33,7 @@ PROSE = prose()
 
 
 def found(text: str) -> list[Problem]:
-    return problems(survey([text]), "a.txt")
+    return problems(survey([text]), Path("a.txt"))
 
 
 def test_sound_text_has_none() -> None:
@@ -61,13 +63,13 @@ def test_accents_and_signs_are_no_problem(text: str) -> None:
         (
             PROSE + ("“Café”, naïve—“voilà”\n" * 20).encode().decode("cp1252", "ignore"),
             "read as Windows-1252, and saved so",
-            "ftfy a.txt",
+            "ftfy < a.txt > a-repaired.txt",
         ),
         (
             PROSE
             + ("déjà vu à l'été\n" * 20).encode().decode("latin-1").encode().decode("latin-1"),
             "Latin-1, twice",
-            "iconv -f UTF-8 -t LATIN1 a.txt | iconv -f UTF-8 -t LATIN1 > repaired.txt",
+            "iconv -f UTF-8 -t LATIN1 < a.txt | iconv -f UTF-8 -t LATIN1 > a-repaired.txt",
         ),
         (PROSE + "".join(map(chr, range(0x3400, 0x5C00))), "different characters", "--min-count 2"),
         (PROSE + "caf\ufffd, na\ufffdve\n", "2 replacement characters", "go back"),
@@ -81,10 +83,11 @@ def test_accents_and_signs_are_no_problem(text: str) -> None:
         (
             "".join(f'{{"id": 1, "text": "{line}"}}\n' for line in PROSE.splitlines()),
             "it is JSON",
-            "jq -r .text a.txt",
+            "jq -r '.. | .text? // empty' < a.txt > a-text.txt",
         ),
         (PROSE.replace("tea", "\\emph{tea}"), "it is LaTeX", "pandoc -f latex"),
-        ("The Project Gutenberg EBook\n" + PROSE, "Gutenberg", "*** START OF"),
+        ("The Project Gutenberg EBook\n" + PROSE, "Gutenberg", "cut what is said"),
+        ("Project Gutenberg\n*** START OF IT ***\n" + PROSE, "Gutenberg", "sed -n"),
         (PROSE + PROSE[:9_000], "of its longer lines stand in it before", "awk"),
         (PROSE.replace("\n", " ").strip(), "one line", "go back"),
         (PROSE.replace("\n", "\r\n"), "line ends: 400 CR LF (Windows)", "--newlines lf"),
@@ -105,7 +108,7 @@ def test_accents_and_signs_are_no_problem(text: str) -> None:
         (
             "".join(" ".join(DRAW.choices(WORDS, k=13))[:66] + "\n" for _ in range(300)),
             "its lines are broken at some ",
-            "fmt -w 2500 a.txt",
+            "fmt -w 2500 < a.txt",
         ),
         (PROSE.replace(".\n", ". \n"), "100% of its lines end in spaces or tabs", "sed"),
         (PROSE + "a\tb\n", "1 tab among 401 lines", "expand"),
@@ -142,20 +145,79 @@ def test_every_problem_is_one_line_and_every_way_out_is_there() -> None:
     [
         ("caf\ufeffé\n", "café\n"),
         ("it's it’s\n" * 9, "it's it's\n" * 9),
+        ("it's ‘never mind’\n" * 9, "it's 'never mind'\n" * 9),
+        ("it's “it’s\" “so” é\n" * 9, 'it\'s "it\'s" "so" é\n' * 9),
         ('say "so" “so”\n' * 9, 'say "so" "so"\n' * 9),
         ("bell\x07 page\x0c \x7ftab\n", "bell page tab\n"),
         ("zero\u200bwidth é\n", "zerowidth é\n"),
         (" a  \nb\t\n" * 300, " a\nb\n" * 300),
         ("déjà vu à Paris\n".encode().decode("cp1252") * 9, "déjà vu à Paris\n" * 9),
     ],
-    ids=["marks", "apostrophes", "quotes", "controls", "invisible", "trailing", "mojibake"],
+    ids=[
+        "marks",
+        "apostrophes",
+        "pairs",
+        "both",
+        "quotes",
+        "controls",
+        "invisible",
+        "trailing",
+        "mojibake",
+    ],
 )
 def test_the_commands_do_what_they_say(spoilt: str, repaired: str, tmp_path: Path) -> None:
     """Those that every Linux has."""
     file = tmp_path / "a file's.txt"
     file.write_bytes((PROSE + spoilt).encode())
-    (problem,) = problems(survey([PROSE + spoilt]), shlex.quote(str(file)))
-    command = problem.way_out.split(", unless")[0]
-    subprocess.run(["/bin/sh", "-ec", command], cwd=tmp_path, check=True)
-    (made,) = (path for path in tmp_path.iterdir() if path != file)
-    assert made.read_bytes() == (PROSE + repaired).encode()
+    (problem,) = problems(survey([PROSE + spoilt]), file)
+    assert pasted(problem.way_out.split(", unless")[0], file) == PROSE + repaired
+
+
+def pasted(command: str, file: Path) -> str:
+    """What a command makes of a file, in the locale that knows the least; the file stays."""
+    before = file.read_bytes()
+    plain = {**os.environ, "LC_ALL": "C"}
+    subprocess.run(["/bin/sh", "-ec", command], cwd=file.parent, env=plain, check=True)
+    assert file.read_bytes() == before
+    (made,) = (path for path in file.parent.iterdir() if path != file)
+    return made.read_text(encoding="utf-8")
+
+
+def test_commands_read_compressed_files(tmp_path: Path) -> None:
+    file, text = tmp_path / "a file.txt.gz", PROSE + "it's it’s\n" * 9
+    file.write_bytes(gzip.compress(text.encode()))
+    (problem,) = problems(survey([text]), file)
+    assert pasted(problem.way_out, file) == text.replace("’", "'")
+    assert (tmp_path / "a file-quotes.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a-quotes.txt", "a-quotes", "-quotes.txt", "a.txt.xz"])
+def test_no_command_writes_what_it_reads(name: str) -> None:
+    source, target = mended(Path(name), "quotes", "sed").rsplit(" > ")
+    assert target.endswith("-quotes.txt")
+    assert target not in source.split()
+
+
+def test_a_licence_is_cut_from_every_book(tmp_path: Path) -> None:
+    book = "Project Gutenberg\n*** START OF THIS BOOK ***\n{}\n*** END OF THIS BOOK ***\nPay\n"
+    text = book.format(PROSE) + book.format("Chapter 1\n")
+    file = tmp_path / "a.txt"
+    file.write_text(text, encoding="utf-8")
+    (problem,) = problems(survey([text]), file)
+    _, _, command = problem.way_out.partition(": ")
+    assert pasted(command, file) == PROSE + "\nChapter 1\n\n"
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["{}", "{}\n{}\n", "[{}, {}]", '{{"pages": [{}]}}'],
+    ids=["one", "lines", "array", "deep"],
+)
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
+def test_json_in_any_form_gives_its_text(form: str, tmp_path: Path) -> None:
+    an_object = '{"id": 1, "text": "' + PROSE[:30].strip() + '", "to": null}'
+    file = tmp_path / "a.json"
+    file.write_text(form.replace("{}", an_object).replace("{{", "{").replace("}}", "}"))
+    found = [p for p in problems(survey([file.read_text()]), file) if "JSON" in p.what]
+    command = found[0].way_out.partition(": ")[2].split(", where")[0]
+    assert set(pasted(command, file).splitlines()) == {PROSE[:30].strip()}

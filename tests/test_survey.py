@@ -67,13 +67,33 @@ def test_memory_does_not_grow_with_the_text() -> None:
 def test_facts_are_told_in_words() -> None:
     told = dict(facts(survey(["it's, it’s\n\nжук 12\n" + "x" * 1_234 + "\n"])))
     assert told["lines"] == "4, the longest 1,234 characters, half of them 10 or fewer"
-    assert told["paragraphs"] == "2, and 1 empty lines"
+    assert told["layout"] == "2 paragraphs, 1 empty line"
     assert told["scripts"] == "Latin 99.8%, Cyrillic 0.2%"
     assert told["characters"].startswith("letters 99%, ")
     assert told["distinct"] == "14 characters, 8 of them only once"
     assert told["commonest"].startswith("'x' 1,234  ")
     assert "U+2019 right single quotation mark" in told["look-alikes"]
     assert "without rare" not in told
+
+
+def test_one_of_a_thing_is_told_as_one() -> None:
+    told = dict(facts(survey(["a\n"])))
+    assert told["lines"] == "1, the longest 1 character"
+    assert told["layout"] == "1 paragraph, no empty lines"
+    assert told["distinct"] == "2 characters, 2 of them only once"
+
+
+def test_bytes_are_told_as_bytes() -> None:
+    found = survey(["".join(map(chr, range(256))) + "ab\x97\x97"])
+    told = dict(facts(found, of_bytes=True))
+    assert set(told) == {"lines", "layout", "distinct", "commonest", "rarest"}
+    assert told["distinct"] == "256 bytes, 253 of them only once"
+    assert told["commonest"].startswith("0x97 3  'a' 2  'b' 2  0x00 1  ")
+    assert told["rarest"].startswith("0xFF 1  0xFE 1  ")
+    assert "character" not in str(told)
+    data = to_json(found, of_bytes=True)
+    assert not any(data[name] for name in ("scripts", "kinds", "min_count", "look_alikes"))
+    assert set(data) == set(to_json(found))
 
 
 def test_many_characters_are_told_with_how_many_are_rare() -> None:

@@ -280,11 +280,18 @@ def test_look_alikes_of_a_text_are_found_in_groups() -> None:
     assert look_alikes("He said “no”, and: 'yes'—I'm sure.") == ["“”"]
     assert look_alikes("it's, it’s") == ["'’"]
     assert set(look_alikes("""a-b–c "d" «e»""")) == {"-–", '"«»'}
+    assert look_alikes("a, b，c、") == [",，、"]
+
+
+def test_a_prompt_may_still_mean_what_no_reader_would_confuse() -> None:
+    assert Vocabulary("ab«").look_alike("»") == "«"
+    assert Vocabulary("ab、").look_alike("，") == "、"
 
 
 def test_a_text_with_one_of_each_has_no_look_alikes() -> None:
     assert look_alikes('it\'s a "plain" text - no more, no less.\n') == []
     assert look_alikes("") == []
+    assert look_alikes("«Oui», dit-il") == look_alikes("你，我、他") == []
 
 
 # Names

@@ -1,14 +1,13 @@
 """What charrnn corpus info says of files."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charrnn import console, survey
-from charrnn.documents import find
-from charrnn.problem import Problem
+from charrnn.documents import find, is_piped
+from charrnn.problem import Problem, times
 from charrnn.problems import problems
 from charrnn.reading import BYTES, Reading
 from charrnn.texts import Text, joined
@@ -36,7 +35,7 @@ def look(names: Sequence[Path], reading: Reading, separator: str, *, quiet: bool
     with console.progress(0, "B", quiet=quiet) as bar:
         pieces = joined(paths, reading, separator, told=bar.update, finished=texts.append)
         found = survey.survey(pieces)
-    file = shlex.quote(str(paths[0])) if len(paths) == 1 else "FILE"
+    file = paths[0] if len(paths) == 1 and not is_piped(paths[0]) else Path("FILE")
     # Bytes are what they are: nothing is wrong with any.
     wrong = [] if reading.encoding == BYTES else problems(found, file)
     return Look(texts, passed_over, reading, found, wrong)
@@ -46,14 +45,16 @@ def facts(found: Look, names: Sequence[Path]) -> list[tuple[str, str]]:
     """What was found as names and values for a person; `names` are those of the files."""
     size = sum(text.bytes for text in found.texts)
     marks = sum(text.byte_order_mark for text in found.texts)
+    of_bytes = found.reading.encoding == BYTES
+    characters = "" if of_bytes else f", {times(found.survey.characters, 'character')}"
     title = _some(["stdin" if str(name) == "-" else str(name) for name in names])
     told = [
         ("text", f"{title}: {len(found.texts):,} files" if len(found.texts) > 1 else title),
         ("passed over", _some([str(path) for path in found.passed_over])),
-        ("size", f"{size:,} bytes, {found.survey.characters:,} characters"),
+        ("size", times(size, "byte") + characters),
         ("read as", "" if found.reading.is_plain else str(found.reading)),
-        ("left out", f"{marks:,} byte-order mark{'s' * (marks != 1)}" if marks else ""),
-        *survey.facts(found.survey),
+        ("left out", times(marks, "byte-order mark") if marks else ""),
+        *survey.facts(found.survey, of_bytes=of_bytes),
     ]
     for problem in found.problems:
         told += [("problem", problem.what), ("way out", problem.way_out)]
@@ -69,7 +70,7 @@ def to_json(found: Look) -> dict[str, Any]:
         "file_count": len(found.texts),
         "passed_over": [str(path) for path in found.passed_over[:_NAMED]],
         "bytes": sum(text.bytes for text in found.texts),
-        **survey.to_json(found.survey),
+        **survey.to_json(found.survey, of_bytes=found.reading.encoding == BYTES),
         "problems": [problem._asdict() for problem in found.problems],
     }
 
