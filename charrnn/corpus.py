@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.census import Census, take, vocabulary_of
-from charrnn.documents import find, title
+from charrnn.documents import find, spooled, title
 from charrnn.encoded import Part, encode
 from charrnn.errors import UsageError
 from charrnn.files import sha256
@@ -113,7 +113,8 @@ def read_corpus(
         raise UsageError("--val-frac and --test-frac leave nothing to train on")
     if least < 1:
         raise UsageError(f"--min-count {least}: must be at least 1")
-    files = {split: path for split, path in (("val", val_file), ("test", test_file)) if path}
+    own_files = (("val", val_file), ("test", test_file))
+    files = {split: spooled(path) for split, path in own_files if path}
 
     def census(paths: Sequence[Path]) -> Census:
         return take(paths, reading, between, again=again, told=told)

@@ -58,8 +58,8 @@ def encode(
     """The text of which a census was taken as ids, in parts from each of `cuts` to the next.
 
     A text of LARGE files has its ids in a file in the user's cache, where the next process
-    finds them; others in memory. Raises TextError where the text is another by now,
-    DiskFullError where there is no room.
+    finds them, unless nothing can be written there; others in memory. Raises TextError
+    where the text is another by now, DiskFullError where there is no room.
     """
     key = sha256(
         json.dumps(

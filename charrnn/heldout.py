@@ -66,8 +66,9 @@ def split_text(
     census = _census(names, record, separator, told)
     if census.characters < end:
         raise _not_same(census, known)
-    cuts = [0, end] if part["file"] is not None else _cuts(record)
-    cuts += [census.characters] if census.characters != cuts[-1] else []
+    whole = census.characters
+    cuts = [0, end] if part["file"] is not None else [min(cut, whole) for cut in _cuts(record)]
+    cuts += [whole] if whole != cuts[-1] else []
     found = encode(census, record.vocabulary, separator, cuts)
     scored = found.parts[0 if part["file"] is not None else SPLITS.index(split)]
     if scored.sha256 != part["sha256"]:

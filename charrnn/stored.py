@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from charrnn.beside import Beside
 from charrnn.cache import cache_directory, room, use
-from charrnn.errors import DiskFullError, TextError
-from charrnn.files import free_space, open_regular, whole_file, write_json
+from charrnn.errors import DiskFullError, RunError, TextError
+from charrnn.files import free_space, make_directory, open_regular, whole_file, write_json
 
 Array = NDArray[np.integer[Any]]
 
@@ -141,8 +141,15 @@ def describe(key: str, facts: dict[str, Any]) -> None:
 
 
 def can_keep() -> bool:
-    """Whether there is a place to keep ids in."""
-    return _folder() is not None
+    """Whether there is a place to keep ids in; raises DiskFullError."""
+    folder = _folder()
+    if folder is None:
+        return False
+    try:
+        make_directory(folder)
+    except RunError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 def _folder() -> Path | None:

@@ -3,11 +3,14 @@
 import gzip
 import hashlib
 import json
+import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -479,3 +482,24 @@ def test_what_stands_between_files_is_read_as_they_are(tmp_path: Path) -> None:
     assert decoded(small)["train"] == "twoétwo"
     bytes_ = read_corpus(paths, reading=Reading("bytes"), separator="É", val_fraction=0.0)
     assert bytes(bytes_.ids["train"].tolist()) == "TWOÉTWO".encode()
+
+
+def test_a_held_out_text_may_come_from_a_pipe(english_file: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(b"held out"))
+    writer.start()
+    corpus = read_corpus([english_file], val_file=pipe)
+    writer.join()
+    assert decoded(corpus)["val"] == "held out"
+    assert corpus.record()["splits"]["val"]["file"]["name"] == "stdin"
+
+
+def test_where_no_cache_can_be_written_a_large_text_is_held_in_memory(
+    large: Path, thousand: tuple[Path, str], tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("a file in its place")
+    path, text = thousand
+    corpus = read_corpus([path])
+    assert isinstance(corpus.ids["train"], np.ndarray)
+    assert decoded(corpus)["train"] + decoded(corpus)["val"] == text

@@ -207,3 +207,17 @@ def test_a_text_in_another_encoding_says_how_to_make_it_one_that_is_read(trained
         own_text([path], trained.record)
     assert caught.value.hint.startswith("make it UTF-8: iconv -f WINDOWS-1252")
     assert "--encoding" not in caught.value.hint
+
+
+def test_what_was_cut_off_behind_a_split_is_remarked_upon(trained):
+    wanted, _ = trained.text("val")
+    last = trained.files[-1]
+    kept = last.read_text(encoding="utf-8")
+    behind = trained.record.corpus["characters"] - trained.record.corpus["splits"]["val"]["end"]
+    last.write_text(kept[: 3 - behind], encoding="utf-8")
+    found, remark = trained.text("val")
+    assert found == wanted
+    assert "has changed since" in remark
+    last.write_text(kept[: -1 - behind], encoding="utf-8")
+    with pytest.raises(TextError, match="not the text this checkpoint was trained on"):
+        trained.text("val")
