@@ -32,9 +32,9 @@ test: $(READY)  ## lint, types and tests
 	$(BIN)/pytest
 
 # Where there is no wheel of atheris, the test that needs it is skipped.
-torture: $(READY)  ## the long tests
+torture: $(READY)  ## the long tests, and all others with new random examples
 	-$(BIN)/python -m pip install --quiet --only-binary atheris --editable ".[dev,torture]"
-	$(BIN)/pytest -m torture -rs
+	$(BIN)/pytest -m '' --hypothesis-profile default -rs
 
 lint: $(READY)  ## lint and types alone
 	$(BIN)/ruff check .

@@ -7,6 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Property tests try the same examples everywhere; `make torture` has them try others.
+settings.register_profile("fixed", derandomize=True)
+settings.load_profile("fixed")
 
 # Tests run beside one another; more threads than processors would slow them all.
 os.environ["OMP_NUM_THREADS"] = "1"

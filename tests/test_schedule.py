@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from charrnn.errors import UsageError
 from charrnn.schedule import (
+    EVALUATION_CHARACTERS,
     EVALUATION_SHARE,
     EVALUATION_SPEEDUP,
     Budget,
@@ -168,7 +169,7 @@ def test_evaluations_take_a_small_share_of_the_time(
     steps: int, batch_characters: int, held_out: int
 ) -> None:
     plan = made(steps, batch_characters=batch_characters, held_out_characters=held_out)
-    scored = evaluations(plan) * held_out / EVALUATION_SPEEDUP
+    scored = evaluations(plan) * min(held_out, EVALUATION_CHARACTERS) / EVALUATION_SPEEDUP
     assert evaluations(plan) == 1 or scored <= EVALUATION_SHARE * steps * batch_characters
 
 
@@ -186,7 +187,8 @@ def test_checkpoints_that_are_asked_for_are_scored_as_often_as_there_is_time(
 ) -> None:
     plan = made(steps, checkpoint_steps, held_out_characters=held_out)
     assert plan.evaluation_steps % checkpoint_steps == 0
-    share = EVALUATION_SHARE * EVALUATION_SPEEDUP * steps * 1000 / held_out
+    scored = min(held_out, EVALUATION_CHARACTERS)
+    share = EVALUATION_SHARE * EVALUATION_SPEEDUP * steps * 1000 / scored
     if checkpoint_steps < steps <= share * checkpoint_steps:
         assert plan.evaluation_steps == checkpoint_steps
     else:
