@@ -1,30 +1,33 @@
-"""From a corpus, a machine and a budget to settings, with the reasons."""
+"""From a text, a machine and a budget to settings, with the reasons."""
 
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from charrnn import machine
-from charrnn.batches import windows_per_epoch
-from charrnn.corpus import Corpus
-from charrnn.documents import title
 from charrnn.schedule import Budget
-from charrnn.settings import GATES, ModelSettings, TrainingSettings, to_json
+from charrnn.settings import GATES, ModelSettings, TrainingSettings
 
 DEFAULT_MINUTES = 10.0
 MOST_EPOCHS = 50.0
 """The budget where none is given: these minutes, or these epochs of a text read sooner."""
 
-LEARNING_RATES = {"adamw": 7e-3, "sgd": 4.0}
-WEIGHT_DECAYS = {"adamw": 0.1, "sgd": 2e-4}
-"""By optimizer; the matrices shrink by about the same share a step with either."""
+LEARNING_RATES = {"adamw": 7e-3, "soap": 1e-2, "sgd": 4.0}
+WEIGHT_DECAYS = {"adamw": 0.1, "soap": 0.1, "sgd": 2e-4}
+"""By optimizer; the matrices shrink by about the same share a step with each."""
 
-OPERATIONS_PER_SECOND = 7e10
-"""About what a processor thread gets through while training; only choices rest on it."""
+SIZES = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
+"""What H is chosen from."""
 
-_NAMED = 5  # files
+READ_A_WEIGHT = 5.0
+"""A size is worth its time where each weight has so many characters to learn from, read anew
+or again."""
+
+OWN_A_WEIGHT = 0.6
+"""And so many of the text's own; a text of fewer is learnt by heart."""
+
+THREAD_SPEED = 7e10
+"""Operations a second of a processor thread, where nobody has measured."""
 
 GPU_THREADS = 50
 """How many such threads a GPU is taken for."""
@@ -37,6 +40,33 @@ class Plan:
     model: ModelSettings
     training: TrainingSettings
     budget: Budget
+    reasons: dict[str, str] = field(default_factory=dict)
+    """by setting, why it was chosen; of what was given, nothing"""
+    facts: dict[str, float] = field(default_factory=dict)
+    """what was known: `characters` and `operations_per_second`; empty where nothing was chosen"""
+
+    def to_json(self) -> dict[str, Any]:
+        """What run.json keeps besides the settings themselves."""
+        return {"reasons": self.reasons, "facts": self.facts}
+
+
+def fixed_plan(
+    *, budget: Budget | None, model: Mapping[str, Any], training: Mapping[str, Any]
+) -> Plan:
+    """The same settings for every text, but for those that were given.
+
+    Raises UsageError for a value that cannot be.
+    """
+    optimizer = training.get("optimizer", "adamw")
+    usual = {
+        "learning_rate": LEARNING_RATES.get(optimizer, 1.0),
+        "weight_decay": WEIGHT_DECAYS.get(optimizer, 0.0),
+    }
+    return Plan(
+        ModelSettings(**model),
+        TrainingSettings(**(usual | dict(training))),
+        budget or Budget(minutes=DEFAULT_MINUTES),
+    )
 
 
 def plan(
@@ -45,33 +75,51 @@ def plan(
     budget: Budget | None,
     model: Mapping[str, Any],
     training: Mapping[str, Any],
+    operations_per_second: float | None = None,
     multiplies_bf16: bool = False,
 ) -> Plan:
     """Choose what was not given for a training text of N = `characters`.
 
     `model` and `training` are the settings that were given, by name; they are obeyed and
-    the rest fits around them. `multiplies_bf16` says whether the device has instructions
-    for it. Raises UsageError for a value that cannot be.
+    the rest fits around them. The machine's facts are its speed while it trains a model of
+    2 x 256 (see `calibration.speed`) and whether it has instructions for bfloat16. Raises
+    UsageError for a value that cannot be.
     """
     TrainingSettings(**training)  # what is given must be possible before anything fits around it
-    settings = ModelSettings(**({"hidden_size": _hidden_size(characters)} | dict(model)))
+    ModelSettings(**model)
+    speed = operations_per_second or _usual_speed(training)
+    reasons: dict[str, str] = {}
     chosen: dict[str, Any] = {"seq_length": _seq_length(characters, training)} | dict(training)
     chosen.setdefault("batch_size", _batch_size(characters, chosen["seq_length"]))
-    batch_characters = chosen["seq_length"] * chosen["batch_size"]
-    threads = chosen.get("threads", 1) if chosen.get("device", "cpu") == "cpu" else GPU_THREADS
-    if budget is None:
-        budget = Budget(minutes=DEFAULT_MINUTES)
-        if _expected_epochs(characters, budget, settings, batch_characters, threads) > MOST_EPOCHS:
-            budget = Budget(epochs=MOST_EPOCHS)
-    epochs = _expected_epochs(characters, budget, settings, batch_characters, threads)
-    chosen.setdefault("dropout", _dropout(epochs))
-    optimizer = chosen.setdefault("optimizer", "adamw")
+    step_characters = chosen["seq_length"] * chosen["batch_size"]
+
+    def read(settings: ModelSettings, budget: Budget) -> float:
+        """About how many characters the budget reads."""
+        if budget.epochs is not None:
+            return budget.epochs * max(1, characters)
+        if budget.steps is not None:
+            return float(budget.steps * step_characters)
+        assert budget.minutes is not None
+        return budget.minutes * 60 * _characters_per_second(settings, speed)
+
+    spent = budget or Budget(minutes=DEFAULT_MINUTES)
+    settings = ModelSettings(**model)
+    if "hidden_size" not in model:
+        settings, reasons["hidden_size"] = _sized(characters, spent, model, read)
+    if budget is None and read(settings, spent) > MOST_EPOCHS * characters:
+        spent = Budget(epochs=MOST_EPOCHS)
+    epochs = read(settings, spent) / max(1, characters)
+    if "dropout" not in chosen:
+        chosen["dropout"] = _dropout(epochs)
+        reasons["dropout"] = f"the text is read {_times(epochs)}"
+    optimizer = chosen.setdefault("optimizer", "soap" if chosen.get("device") != "mps" else "adamw")
     chosen.setdefault("learning_rate", LEARNING_RATES[optimizer])
     chosen.setdefault("weight_decay", WEIGHT_DECAYS[optimizer])
     settled = TrainingSettings(**chosen)
     if "precision" not in chosen and multiplies_bf16:
         settled = replace(settled, precision=precision(settings, settled))
-    return Plan(settings, settled, budget)
+    facts = {"characters": characters, "operations_per_second": speed}
+    return Plan(settings, settled, spent, reasons, facts)
 
 
 def precision(model: ModelSettings, training: TrainingSettings) -> str:
@@ -87,36 +135,54 @@ def precision(model: ModelSettings, training: TrainingSettings) -> str:
     return "bf16" if multiplications >= 2**20 else "fp32"
 
 
-def _hidden_size(characters: int) -> int:
-    """H: as large as the text can fill."""
-    for limit, size in ((20_000, 64), (100_000, 128)):
-        if characters < limit:
-            return size
-    return 256
+def weights(model: ModelSettings) -> int:
+    """How many weights a character passes, whatever the alphabet."""
+    return model.parameters(0)
+
+
+def _usual_speed(training: Mapping[str, Any]) -> float:
+    on_cpu = training.get("device", "cpu") == "cpu"
+    return THREAD_SPEED * (training.get("threads", 1) if on_cpu else GPU_THREADS)
+
+
+def _characters_per_second(model: ModelSettings, speed: float) -> float:
+    """About how fast a model trains where one of 2 x 256 does so many operations a second.
+
+    A character's forward pass multiplies and adds once for each weight, its backward pass
+    twice; larger products are done at a higher rate.
+    """
+    rate: float = speed * min(1.4, (model.hidden_size / 256) ** 0.45)
+    return rate / (6 * weights(model))
+
+
+def _sized(
+    characters: int,
+    budget: Budget,
+    model: Mapping[str, Any],
+    read: Callable[[ModelSettings, Budget], float],
+) -> tuple[ModelSettings, str]:
+    """The largest model of SIZES that text and budget can teach, and why no larger."""
+    reason = "the smallest"
+    settings = ModelSettings(**{"hidden_size": SIZES[0]} | dict(model))
+    for size in SIZES[1:]:
+        larger = ModelSettings(**model, hidden_size=size)
+        if characters < OWN_A_WEIGHT * weights(larger):
+            return settings, "as much as so short a text can teach"
+        if read(larger, budget) < READ_A_WEIGHT * weights(larger):
+            return settings, "as much as the time can teach"
+        settings, reason = larger, "the largest"
+    return settings, reason
 
 
 def _seq_length(characters: int, training: Mapping[str, Any]) -> int:
     """T: with the state carried, short windows cost little context and give more steps."""
-    return max(1, min(24, (characters - 1) // int(training.get("batch_size", 1))))
+    return max(1, min(48, (characters - 1) // int(training.get("batch_size", 1))))
 
 
 def _batch_size(characters: int, seq_length: int) -> int:
     """B: 48, or so many fewer that a small text still gives fifty steps an epoch."""
     windows = (characters - 1) // max(1, seq_length)
     return max(1, min(48, max(windows // 50, min(8, windows))))
-
-
-def _expected_epochs(
-    characters: int, budget: Budget, model: ModelSettings, batch_characters: int, threads: int
-) -> float:
-    """About how often the budget will read the text."""
-    if budget.epochs is not None:
-        return budget.epochs
-    if budget.steps is not None:
-        return budget.steps * batch_characters / max(1, characters)
-    assert budget.minutes is not None
-    operations = 6 * model.parameters(0)  # a character's forward and backward products
-    return budget.minutes * 60 * threads * OPERATIONS_PER_SECOND / operations / max(1, characters)
 
 
 def _dropout(epochs: float) -> float:
@@ -127,48 +193,5 @@ def _dropout(epochs: float) -> float:
     return 0.3
 
 
-def describe(chosen: Plan, corpus: Corpus) -> list[str]:
-    """A plan in three lines: what is read, what learns, and how."""
-    model, training = chosen.model, chosen.training
-    names = ", ".join(title(text.path) for text in corpus.texts[:_NAMED])
-    if len(corpus.texts) > _NAMED:
-        names += f" and {len(corpus.texts) - _NAMED:,} more files"
-    train, held_out = len(corpus.ids["train"]), len(corpus.ids["val"])
-    epoch = windows_per_epoch(train, training.seq_length, training.batch_size)
-    where = f"dropout {training.dropout:g}, "
-    if training.weight_drop:
-        where += f"weight drop {training.weight_drop:g}, "
-    if not training.carry:
-        where += "no state carried, "
-    if training.optimizer != "adamw":
-        where += f"{training.optimizer}, "
-    where += f"{training.precision} on {training.device}"
-    if training.device == "cpu":
-        where += f", {training.threads} thread{'s' if training.threads > 1 else ''}"
-    return [
-        f"corpus    {names}: {train:,} characters to train on, {held_out:,} held out",
-        f"model     {model}, {model.parameters(len(corpus.vocabulary)):,} parameters, "
-        f"{len(corpus.vocabulary):,} characters known",
-        f"training  {chosen.budget}, {epoch:,} steps of {training.batch_size} x "
-        f"{training.seq_length} characters an epoch, {where}",
-    ]
-
-
-def explicit_command(paths: Sequence[Path], chosen: Plan, flags: Sequence[str]) -> str:
-    """The one command that says all of a plan and leaves no default to choose.
-
-    `flags` are the words of what is no part of a plan.
-    """
-    # A file whose name begins with a dash must not be taken for a flag.
-    files = [f"./{path}" if str(path).startswith("-") else str(path) for path in paths]
-    words = ["charrnn", "train", *files, *flags]
-    values = to_json(chosen.model) | to_json(chosen.training) | chosen.budget.to_json()
-    if chosen.model.model != "rnn":
-        del values["nonlinearity"]
-    for name, value in values.items():
-        flag = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
-        else:
-            words += [f"--{flag}", str(value)]
-    return shlex.join(words)
+def _times(epochs: float) -> str:
+    return f"about {epochs:.1f} times" if epochs < 9.95 else f"about {epochs:,.0f} times"

@@ -15,7 +15,7 @@ from charrnn.schedule import Schedule
 from charrnn.settings import ModelSettings, TrainingSettings, from_json, to_json
 from charrnn.tokenizer import PLAIN, Vocabulary
 
-RUN_FORMAT = 4
+RUN_FORMAT = 5
 """The version of run.json this program writes; it reads this one and all before it."""
 
 _NEW_IN_2 = {"carry": True, "optimizer": "adamw", "weight_drop": 0.0}
@@ -65,6 +65,8 @@ class RunRecord:
     """the checkpoint that it began with: its `path`, absolute, `digest` and `vocabulary`"""
     changes: list[dict[str, Any]] = field(default_factory=list)
     """what it was gone on with otherwise than before, each with the step: see `changed`"""
+    plan: dict[str, Any] = field(default_factory=dict)
+    """what its settings were chosen by, see `Plan.to_json`; empty where nobody wrote it down"""
 
 
 def write_record(run: Path, record: RunRecord) -> None:
@@ -117,6 +119,8 @@ def read_run(run: Path) -> RunRecord | None:
             raise TypeError("paths that are none")
         if not isinstance(data.get("changes", []), list):
             raise TypeError("changes that are none")
+        if not isinstance(data.get("plan", {}), dict):
+            raise TypeError("a plan that is none")
         if not isinstance(data.get("separator", ""), str):
             raise TypeError("a separator that is none")
         whole = data.get("least", 1)

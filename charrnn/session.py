@@ -109,6 +109,7 @@ def begin(
         separator=corpus.separator,
         least=corpus.least,
         initial=initial,
+        plan=plan.to_json(),
     )
     afresh = partial(first_state, record, settings, corpus.vocabulary)
     state = afresh()

@@ -15,11 +15,12 @@ BIASES = {"rnn": 2, "lstm": 2, "gru": 2, "gru-reset-before": 1, "product": 1}
 
 MODELS = tuple(GATES)
 NONLINEARITIES = ("tanh", "relu", "sigmoid")
-OPTIMIZERS = ("adamw", "sgd")
+OPTIMIZERS = ("adamw", "soap", "sgd")
 ON_DIVERGENCE = ("retry", "stop", "continue")
 WEIGHT_INITS = ("orthogonal", "xavier", "he", "normal")
 PRECISIONS = ("fp32", "bf16")
 DEVICES = ("cpu", "cuda", "mps")
+PLANS = ("auto", "off")
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,11 @@ def from_json(kind: Callable[..., Settings], data: object) -> Settings:
         return kind(**values)
     except OverflowError:  # JSON's whole numbers have no bounds
         raise UsageError("a number is larger than any that can be computed with") from None
+
+
+def check_plan(plan: str) -> None:
+    """Raise UsageError for what `--plan` cannot be."""
+    _check_choice("--plan", plan, PLANS)
 
 
 def check_nonlinearity(model: str, nonlinearity: str | None) -> None:

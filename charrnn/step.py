@@ -56,12 +56,10 @@ def take_step(
     value = float(loss)
     finite = math.isfinite(value) and math.isfinite(norm)
     if not finite and settings.on_divergence != "continue":
-        state.optimizer.zero_grad()
+        state.model.zero_grad()
         raise diverged(state, "the loss is no longer a number", settings)
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate
-    state.optimizer.step()
-    state.optimizer.zero_grad()
+    state.optimizer.step(learning_rate, workers)
+    state.model.zero_grad()
     state.carried = after
     state.step += 1
     return value, norm

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from charrnn.benchmark import Step, contend
+from charrnn.optimizer import BETAS
 from charrnn.settings import GATES, ModelSettings, TrainingSettings, from_json
 from charrnn.step import batches_of, take_step
 from charrnn.stored import Array
-from charrnn.training_state import BETAS, fresh_state
+from charrnn.training_state import fresh_state
 from charrnn.twins import Twin
 from charrnn.workers import Workers, prepare
 

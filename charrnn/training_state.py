@@ -16,12 +16,10 @@ from charrnn.divergence import LOWERING, Watch
 from charrnn.errors import CheckpointError
 from charrnn.header import whole_number
 from charrnn.model import CharacterModel, ModelState
+from charrnn.optimizer import Optimizer
 from charrnn.sealed import Tensors
 from charrnn.seeds import derive
 from charrnn.settings import ModelSettings, TrainingSettings
-
-BETAS = (0.9, 0.99)
-"""AdamW's averaging; the second is shorter than usual, for runs of a few thousand steps."""
 
 
 @dataclass
@@ -48,7 +46,7 @@ class TrainingState:
     """Everything that decides the next step."""
 
     model: CharacterModel
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     carried: ModelState
     """the streams' states, float32, each (B, H)"""
     step: int
@@ -83,7 +81,7 @@ def fresh_state(
     network.to(settings.device)
     return TrainingState(
         network,
-        _optimizer(network, settings),
+        Optimizer(network, settings),
         network.start(settings.batch_size),
         step=0,
         reported=Mean(),
@@ -119,12 +117,9 @@ def restored_state(
 
     state = fresh_state(record.settings, settings, len(record.vocabulary))
     state.model.load(weights)
-    moments = _moments(state.optimizer)
-    for name, parameter in state.model.named_parameters() if moments else ():
-        state.optimizer.state[parameter] = {
-            "step": torch.tensor(float(record.step), device=settings.device),
-            **{kind: taken(f"{kind}.{name}", parameter) for kind in moments},
-        }
+    for name, kept in state.optimizer.remembered().items():
+        kept.copy_(taken(name, kept))
+    state.optimizer.go_on(record.step)
     state.carried = [
         tuple(taken(f"carried.{layer}.{part}", like) for part, like in enumerate(parts))
         for layer, parts in enumerate(state.carried)
@@ -167,9 +162,10 @@ class Snapshot(NamedTuple):
 
 def checkpoint_sizes(state: TrainingState) -> tuple[int, int]:
     """The bytes of a model file and of a resume file, but for their headers."""
+    carried = [part for parts in state.carried for part in parts]
+    resume = [*state.optimizer.remembered().values(), *carried]
     weights = sum(parameter.numel() for parameter in state.model.parameters())
-    carried = sum(part.numel() for parts in state.carried for part in parts)
-    return 4 * weights, 4 * (len(_moments(state.optimizer)) * weights + carried)
+    return 4 * weights, 4 * sum(part.numel() for part in resume)
 
 
 def snapshot(state: TrainingState, *, asked_for: bool = False) -> Snapshot:
@@ -181,11 +177,7 @@ def snapshot(state: TrainingState, *, asked_for: bool = False) -> Snapshot:
     def mean(of: Mean) -> list[float | str]:  # JSON has no word for what is no number
         return [of.total if math.isfinite(of.total) else str(of.total), of.count]
 
-    resume = {
-        f"{kind}.{name}": copied(_remembered(state.optimizer, parameter, kind))
-        for name, parameter in state.model.named_parameters()
-        for kind in _moments(state.optimizer)
-    }
+    resume = {name: copied(kept) for name, kept in state.optimizer.remembered().items()}
     for layer, parts in enumerate(state.carried):
         for part, carried in enumerate(parts):
             resume[f"carried.{layer}.{part}"] = copied(carried)
@@ -210,32 +202,3 @@ def save(taken: Snapshot, run: Path, record: ModelRecord) -> ModelRecord:
     """Write a snapshot as a checkpoint; raises DiskFullError or RunError."""
     path = checkpoints.model_path(run, taken.step)
     return checkpoints.write_checkpoint(path, record, taken.weights, taken.resume, taken.numbers)
-
-
-def _moments(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
-    """What an optimizer remembers of each weight, by torch's names; plain SGD nothing."""
-    return ("exp_avg", "exp_avg_sq") if isinstance(optimizer, torch.optim.AdamW) else ()
-
-
-def _remembered(
-    optimizer: torch.optim.Optimizer, parameter: torch.Tensor, kind: str
-) -> torch.Tensor:
-    """One of the moments of a weight; before the first step, 0."""
-    found: torch.Tensor | None = optimizer.state[parameter].get(kind)
-    return torch.zeros_like(parameter) if found is None else found
-
-
-def _optimizer(model: CharacterModel, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019) or plain gradient descent, without momentum.
-
-    The matrices decay, by the same rule for both, and the biases do not.
-    """
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim == 1]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=settings.learning_rate)
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=BETAS, fused=True)

@@ -33,9 +33,11 @@ class Workers:
 
     def parts(self, streams: int) -> list[slice]:
         """B streams, divided among as many workers as are worth it."""
-        count = machine.workers(streams, self._threads)
-        edges = [streams * number // count for number in range(count + 1)]
-        return [slice(*pair) for pair in itertools.pairwise(edges)]
+        return _divided(streams, machine.workers(streams, self._threads))
+
+    def shares(self, things: int) -> list[slice]:
+        """So many things, each worth a worker, divided among as many as there are."""
+        return _divided(things, min(things, self._threads))
 
     def map(self, function: Callable[[slice], Result], parts: list[slice]) -> list[Result]:
         """What `function` gives for each part, in order; one alone is done by the caller.
@@ -66,6 +68,11 @@ class Workers:
             return list(map(Future.result, calls))
         finally:
             calls.clear()  # else an error holds this frame, and this frame the error
+
+
+def _divided(things: int, count: int) -> list[slice]:
+    edges = [things * number // count for number in range(count + 1)]
+    return [slice(*pair) for pair in itertools.pairwise(edges)]
 
 
 def prepare(threads: int) -> None:

@@ -48,7 +48,7 @@ def test_a_run_s_record_is_read_back(tmp_path):
     write_record(tmp_path, RECORD)
     assert read_run(tmp_path) == RECORD
     written = json.loads((tmp_path / RUN_FILE).read_text(encoding="utf-8"))
-    assert written["format"] == RUN_FORMAT == 4
+    assert written["format"] == RUN_FORMAT == 5
 
 
 ANY_TEXT = replace(

@@ -92,11 +92,7 @@ def full(step=0):
 
 def everything(state):
     """Copies of all of a state's numbers."""
-    moments = [
-        (name, key, value.clone())
-        for name, parameter in state.model.named_parameters()
-        for key, value in state.optimizer.state[parameter].items()
-    ]
+    moments = [(name, "", kept.clone()) for name, kept in state.optimizer.remembered().items()]
     weights = [(n, "", p.detach().clone()) for n, p in state.model.named_parameters()]
     carried = [("carried", "", part.clone()) for parts in state.carried for part in parts]
     numbers = (state.step, state.seconds, state.metrics_bytes, list(state.divergences))
@@ -128,10 +124,8 @@ def test_what_is_changed_straight_after_is_not_what_is_written(
     working.begin(snapshot(state), record_of(state, corpus))
     assert slow.begun.acquire(timeout=30)
     with torch.no_grad():
-        for parameter in state.model.parameters():
-            for value in state.optimizer.state[parameter].values():
-                value.fill_(7.0)
-            parameter.fill_(7.0)
+        for value in (*state.optimizer.remembered().values(), *state.model.parameters()):
+            value.fill_(7.0)
         for parts in state.carried:
             for part in parts:
                 part.fill_(7.0)

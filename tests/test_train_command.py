@@ -319,7 +319,7 @@ def test_ctrl_c_on_a_terminal_ends_the_live_display(english_file: Path, tmp_path
         (["--hidden-size", "48"], "--hidden-size"),
         (["--seed", "1"], "--seed"),
         (["--no-carry"], "begun with --carry"),
-        (["--optimizer", "sgd"], "adamw for --optimizer"),
+        (["--optimizer", "sgd"], "soap for --optimizer"),
         (["--weight-drop", "0.1"], "--weight-drop"),
         (["--nonlinearity", "relu"], "--nonlinearity"),
         (["--steps", "39"], "40 for --steps"),
@@ -561,7 +561,7 @@ def test_run_json_keeps_every_option(others: Path) -> None:
     assert kept["sigmoid"]["model"]["nonlinearity"] == "sigmoid"
     options = ("optimizer", "learning_rate", "weight_drop", "carry", "clip")
     assert {name: [r["training"][o] for o in options] for name, r in kept.items()} == {
-        "sigmoid": ["adamw", 7e-3, 0.0, False, 1.0],
+        "sigmoid": ["soap", 1e-2, 0.0, False, 1.0],
         "before": ["sgd", 4.0, 0.0, True, 1.0],
         "product": ["sgd", 0.5, 0.3, False, 0.0],
     }

@@ -154,7 +154,7 @@ def _as_asked(record: "RunRecord", given: Mapping[str, Any]) -> "RunRecord":
 
 def explicit_command(plan: "Plan", given: Mapping[str, Any], run_name: str) -> str:
     """The run as one fully explicit command."""
-    from charrnn import planning
+    from charrnn import explanation
 
     flags = ["--name", run_name, "--checkpoint-dir", str(given["checkpoint_dir"])]
     for split, share in ("val", 0.1), ("test", 0.0):
@@ -164,4 +164,4 @@ def explicit_command(plan: "Plan", given: Mapping[str, Any], run_name: str) -> s
     for name, flag in OTHER_FLAGS.items():
         if given.get(name, False) is not False:
             flags += [flag] if given[name] is True else [flag, str(given[name])]
-    return planning.explicit_command(given["corpus"], plan, flags)
+    return explanation.explicit_command(given["corpus"], plan, flags)

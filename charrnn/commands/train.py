@@ -11,7 +11,13 @@ from charrnn.commands import sitting
 from charrnn.commands import train_options as options
 from charrnn.commands.options import CHECKPOINTS, CheckpointDir, Json, Quiet
 from charrnn.errors import UsageError
-from charrnn.settings import ModelSettings, TrainingSettings, check_nonlinearity, to_json
+from charrnn.settings import (
+    ModelSettings,
+    TrainingSettings,
+    check_nonlinearity,
+    check_plan,
+    to_json,
+)
 
 if TYPE_CHECKING:
     from charrnn.commands.corpus_reading import Parent
@@ -35,6 +41,7 @@ def train(
     seq_length: options.SeqLength = None,
     batch_size: options.BatchSize = None,
     carry: options.Carry = None,
+    plan: options.Plan = None,
     optimizer: options.Optimizer = None,
     learning_rate: options.LearningRate = None,
     weight_decay: options.WeightDecay = None,
@@ -92,6 +99,7 @@ def train(
     for flag in "checkpoint_steps", "evaluation_steps":
         if given.get(flag, 1) < 1:
             raise UsageError(f"--{flag.replace('_', '-')} {given[flag]}: must be at least 1")
+    check_plan(plan or "auto")
     if deadline is not None and not (math.isfinite(deadline) and deadline > 0):
         raise UsageError(f"--deadline {deadline:g}: must be a number of minutes above 0")
 
@@ -134,9 +142,9 @@ def train(
             check_nonlinearity(model or "gru", nonlinearity)
             parent = corpus_reading.parent(given)
             text = corpus_reading.read(given, parent)
-            plan = _plan(text, budget, given, parent, quiet)
+            chosen = _chosen(text, budget, given, parent, quiet)
             if dry_run:
-                console.say(sitting.explicit_command(plan, given, run.name))
+                console.say(sitting.explicit_command(chosen, given, run.name))
                 return
             if overwrite and run.is_dir():
                 aside = runs.set_aside(run)
@@ -156,7 +164,7 @@ def train(
             else:
                 try:
                     initial = corpus_reading.initial(parent)
-                    sitting.begin(run, text, plan, initial, given, watch)
+                    sitting.begin(run, text, chosen, initial, given, watch)
                 finally:
                     runs.abandon(run)  # what was not begun leaves no trace
     if json:
@@ -175,7 +183,7 @@ def _named(given: Mapping[str, Any], kind: type) -> dict[str, Any]:
     return {name: given[name] for name in given if name in names and given[name] != "auto"}
 
 
-def _plan(
+def _chosen(
     text: "Corpus",
     budget: Any,
     given: Mapping[str, Any],
@@ -183,7 +191,7 @@ def _plan(
     quiet: bool,
 ) -> "Plan":
     """What the run will be, said on stderr before it is begun."""
-    from charrnn import machine, planning
+    from charrnn import calibration, explanation, machine, planning
     from charrnn.inheritance import check_settings
 
     device = machine.choose_device(given.get("device", "auto"))
@@ -192,23 +200,28 @@ def _plan(
         "threads": given.get("threads", machine.processors()),
     }
     characters = len(text.ids["train"])
-    chosen = _named(given, TrainingSettings) | settled
-    if chosen.get("precision") == "auto":
-        del chosen["precision"]
+    training = _named(given, TrainingSettings) | settled
     model = _named(given, ModelSettings)
     if parent is not None:
         check_settings(parent.checkpoint.record.settings, model)
         model = to_json(parent.checkpoint.record.settings)
-    plan = planning.plan(
-        characters=characters,
-        budget=budget,
-        model=model,
-        training=chosen,
-        multiplies_bf16=machine.multiplies_bf16(device),
-    )
+    if given.get("plan") == "off":
+        chosen = planning.fixed_plan(budget=budget, model=model, training=training)
+    else:
+        speed = None
+        if budget is None or budget.minutes is not None:
+            speed = calibration.speed(device, settled["threads"])
+        chosen = planning.plan(
+            characters=characters,
+            budget=budget,
+            model=model,
+            training=training,
+            operations_per_second=speed,
+            multiplies_bf16=machine.multiplies_bf16(device),
+        )
     if not quiet:
-        for line in planning.describe(plan, text):
+        for line in explanation.describe(chosen, text):
             console.notice(line)
         if characters < SHORT_TEXT:
             console.warn(f"{characters:,} characters are too few to learn much from")
-    return plan
+    return chosen

@@ -46,6 +46,9 @@ Carry = Annotated[
         _TRAINING,
     ),
 ]
+Plan = Annotated[
+    str | None, option("--plan", "auto (default), or off: the same for all texts.", _TRAINING)
+]
 Optimizer = Annotated[
     str | None, option("--optimizer", "adamw (default) or sgd, without momentum.", _TRAINING)
 ]
