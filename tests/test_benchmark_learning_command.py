@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from conftest import COMMAND, charrnn
 from test_cli import assert_error
@@ -18,17 +17,10 @@ from test_cli import assert_error
 from charrnn import learning_benchmark, learning_contenders
 from charrnn.benchmark import Entrant
 from charrnn.catalogue import CATALOGUE
-from charrnn.commands import learning_table
 from charrnn.commands.benchmark_learning import learning, named
-from charrnn.commands.differences import Scored
-from charrnn.commands.learning_run import Run
-from charrnn.commands.learning_table import at
 from charrnn.errors import DivergenceError, UsageError
 from charrnn.fetch import text_path
-from charrnn.learning_benchmark import Learned, Point
-from charrnn.planning import Plan
-from charrnn.schedule import Budget
-from charrnn.settings import MODELS, ModelSettings, TrainingSettings
+from charrnn.settings import MODELS
 
 TINY = ("--hidden-size", "8", "--layers", "1", "--threads", "1")
 SMALL: dict[str, Any] = {"hidden_size": 8, "layers": 1, "threads": 1}
@@ -152,8 +144,8 @@ def test_the_table_ranks_the_models_in_80_columns_and_baselines_stand_below(
     learning(english_file, models=models, steps=12, seeds=3, cold_windows=[32], **SMALL)
     shown, _ = capsys.readouterr()
     lines = shown.splitlines()
-    assert max(map(len, lines)) <= 80
-    assert "in its place: gru-reset-before" in " ".join(shown.split())
+    assert max(map(len, lines[4:])) <= 80
+    assert "in its place gru-reset-before" in " ".join(shown.split())
     (head,) = [line for line in lines if line.endswith("char/s")]
     assert head.split() == [
         *("model", "2", "4", "6", "8", "10", "12", "best", "epochs", "params", "char/s")
@@ -239,41 +231,3 @@ def test_without_a_text_it_is_the_standard_one_or_says_where_that_comes_from(
 def test_all_means_every_cell_and_each_is_named_once() -> None:
     assert named(["gru, rnn", "gru"]) == ["gru", "rnn"]
     assert named(["gru,all"]) == list(MODELS)
-
-
-@pytest.mark.parametrize(
-    ("budget", "heads"),
-    [
-        (Budget(minutes=1.3), ["13s", "39s", "78s"]),
-        (Budget(minutes=0.1), ["1s", "3s", "6s"]),
-        (Budget(minutes=10.0), ["100s", "300s", "600s"]),
-        (Budget(minutes=100.0), ["16.7m", "50m", "100m"]),
-        (Budget(minutes=1_000.0), ["2.78h", "8.33h", "16.7h"]),
-        (Budget(steps=7), ["1", "4", "7"]),
-        (Budget(steps=123_456), ["20.6k", "61.7k", "123k"]),
-        (Budget(epochs=0.5), ["0.0833", "0.25", "0.5"]),
-    ],
-)
-def test_a_moment_is_named_in_the_budgets_unit(budget: Budget, heads: list[str]) -> None:
-    assert [at(share, budget) for share in (1 / 6, 1 / 2, 1)] == heads
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (78.0, ""),
-        (70.3, ""),
-        (101.1, "gru, seed 3: its steps took 101.1 s instead of 78.0: the machine was busier"),
-        (60.0, "gru, seed 3: its steps took 60.0 s instead of 78.0: the machine was less busy"),
-    ],
-)
-def test_a_run_longer_or_shorter_than_it_was_to_be_is_told(
-    seconds: float, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    budget = Budget(minutes=1.3)
-    plan = Plan(ModelSettings(), TrainingSettings(seed=3), budget)
-    learned = Learned(plan, 10, 1.0, seconds, 1.0, None, (Point(seconds, 10, 1.5),))
-    score = Scored({"nats_per_char": 1.5}, "", np.zeros(0))
-    run = Run(learned, learning_benchmark.row(learned, Path("text.txt"), 30), score)
-    learning_table.show([[run]], budget)
-    assert capsys.readouterr().err.startswith(said and f"warning: {said}")

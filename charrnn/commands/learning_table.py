@@ -30,9 +30,8 @@ def show_plan(plans: Sequence["Plan"], corpus: "Corpus") -> None:
     text, model, training = planning.describe(first, corpus)
     if len(plans) > 1:
         names = ", ".join(plan.model.model for plan in plans[1:])
-        model = f"model     {first.model}, for which this was chosen, and in its place: {names}"
-    for line in text, model, training:
-        console.say_wrapped(console.one_line(line))
+        model = f"model     {first.model}, for which this was chosen, and in its place {names}"
+    console.show_facts((name, said) for name, said in map(_halves, (text, model, training)))
 
 
 def median(runs: Sequence["Run"]) -> "Run":
@@ -106,11 +105,16 @@ def at(share: float, budget: "Budget") -> str:
     return f"{part * 60:.3g}s"
 
 
+def _halves(line: str) -> tuple[str, str]:
+    name, said = line.split(maxsplit=1)
+    return name, said
+
+
 def _figure(loss: float) -> str:
     """A loss in five columns at most."""
     if not math.isfinite(loss):
         return "-"
-    return f"{loss:.3f}" if loss < 9.9995 else f"{loss:.3g}"
+    return f"{loss:.3f}" if loss < 9.9995 else f"{loss:.3g}" if loss < 1_000 else f"{loss:.0e}"
 
 
 def _range(scores: Sequence[float]) -> str:
