@@ -32,6 +32,7 @@ class Here:
     runs: list[Path]
 
     def __init__(self, entrant: Entrant) -> None:
+        assert sum(run.exists() for run in self.runs) < 2  # disks are small
         self.runs.append(Path(entrant.task["run"]))
         self._said = learning_contenders.learn(entrant.task)
 
