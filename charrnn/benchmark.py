@@ -21,7 +21,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TextIO, TypeVar
 
 from charrnn.errors import CharrnnError
 
@@ -166,6 +166,18 @@ class Contender:
         self._send(str(steps))
         return Turn(**json.loads(self._receive()))
 
+    def answer(self) -> dict[str, Any]:
+        """The next thing that one says which has a single task; see `perform`.
+
+        Raises CharrnnError where that is one.
+        """
+        said: dict[str, Any] = json.loads(self._receive())
+        if "error" in said:
+            error = CharrnnError(f"benchmark: {self._entrant.name}: {said['error']}", said["hint"])
+            error.exit_code = said["exit_code"]
+            raise error
+        return said
+
     def _send(self, line: str) -> None:
         assert self._process.stdin is not None
         try:
@@ -203,9 +215,7 @@ def contend(build: Callable[[dict[str, Any]], Step]) -> None:
     `build` makes of the task what takes a step. Says when it is ready, and after each turn,
     in a line of JSON, what it took. Ends when stdin does, in the middle of a step too.
     """
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever libraries print must not be taken for an answer
-    lines = _lines()
+    lines, answers = _lines(), _answers()
     step = build(json.loads(next(lines)))
     print("ready", file=answers, flush=True)
     for line in lines:
@@ -215,6 +225,30 @@ def contend(build: Callable[[dict[str, Any]], Step]) -> None:
         seconds = time.perf_counter() - began
         answer = {"seconds": seconds, "peak_memory_bytes": peak_memory()}
         print(json.dumps(answer), file=answers, flush=True)
+
+
+def perform(work: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]) -> None:
+    """Be a contender with a single task, a line of JSON on stdin.
+
+    What `work` says of it is a line of JSON each, and so is a CharrnnError. Ends when stdin
+    does, in the midst of the work too.
+    """
+    lines, answers = _lines(), _answers()
+    try:
+        for said in work(json.loads(next(lines))):
+            print(json.dumps(said), file=answers, flush=True)
+    except CharrnnError as error:
+        said = {"error": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        print(json.dumps(said), file=answers, flush=True)
+    for _ in lines:  # what was said last may not have been read
+        pass
+
+
+def _answers() -> TextIO:
+    """Where answers are written, and nothing else."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever libraries print must not be taken for an answer
+    return answers
 
 
 def _lines() -> Iterator[str]:

@@ -174,6 +174,36 @@ time.sleep(60)
     assert not alive
 
 
+TELLER = """
+from charrnn.benchmark import perform
+from charrnn.errors import DiskFullError
+
+def work(task):
+    yield {"read": task["text"]}
+    print("libraries talk")
+    if task["room"] == 0:
+        raise DiskFullError("no room", "make some")
+    yield {"written": task["room"]}
+
+def main():
+    perform(work)
+"""
+
+
+def test_one_with_a_single_task_is_heard_until_its_end_or_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "teller.py").write_text(TELLER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    entrants = [Entrant("it", "teller", {"text": "ü\n", "room": room}) for room in (1, 0)]
+    with Contender(entrants[0]) as whole, Contender(entrants[1]) as broken:
+        assert [whole.answer(), whole.answer()] == [{"read": "ü\n"}, {"written": 1}]
+        assert broken.answer() == {"read": "ü\n"}
+        with pytest.raises(CharrnnError, match="benchmark: it: no room") as told:
+            broken.answer()
+    assert (told.value.hint, told.value.exit_code) == ("make some", 75)
+
+
 def _runs(pid: int) -> bool:
     """Whether a process is at work; one that nobody has waited for yet is not."""
     try:

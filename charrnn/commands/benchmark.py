@@ -2,6 +2,7 @@
 
 import typer
 
+from charrnn.commands.benchmark_learning import learning
 from charrnn.commands.benchmark_sampling import sampling
 from charrnn.commands.benchmark_training import training
 from charrnn.commands.options import Command, help_alone
@@ -17,6 +18,7 @@ def benchmark(context: typer.Context) -> None:
     Examples:
       charrnn benchmark training --quick
       charrnn benchmark sampling --quick
+      charrnn benchmark learning
       charrnn benchmark training --model gru --json
     """
     help_alone(context)
@@ -24,3 +26,4 @@ def benchmark(context: typer.Context) -> None:
 
 app.command(cls=Command)(training)
 app.command(cls=Command)(sampling)
+app.command(cls=Command)(learning)
