@@ -2,14 +2,18 @@
 
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from charrnn import machine, planning
 from charrnn.batches import Batches
 from charrnn.corpus import Corpus
 from charrnn.evaluation import STRETCHES, WARM, score
-from charrnn.schedule import EVALUATION_CHARACTERS
+from charrnn.planning import Plan
+from charrnn.schedule import EVALUATION_CHARACTERS, Budget
 from charrnn.settings import ModelSettings, TrainingSettings
 from charrnn.step import batches_of, take_step
 from charrnn.stored import part_of
@@ -31,6 +35,34 @@ class Timing:
     step_seconds: float
     evaluation_seconds: float
     """of the held-out text, as far as it is scored, the checkpoint after it included"""
+
+
+def plan(
+    characters: int,
+    *,
+    budget: Budget | None,
+    model: Mapping[str, Any],
+    training: Mapping[str, Any],
+    mode: str = "auto",
+) -> Plan:
+    """The plan for a training text of N = `characters` on this machine; see `planning.plan`.
+
+    `mode` is that of `--plan`. The machine is measured where time decides. Raises
+    UsageError for a value that cannot be, or a device that is not there.
+    """
+    device = machine.choose_device(training.get("device", "auto"))
+    settled = {"threads": machine.processors()} | dict(training) | {"device": device}
+    if mode == "off":
+        return planning.fixed_plan(budget=budget, model=model, training=settled)
+    in_time = budget is None or budget.minutes is not None
+    return planning.plan(
+        characters=characters,
+        budget=budget,
+        model=model,
+        training=settled,
+        operations_per_second=speed(device, settled["threads"]) if in_time else None,
+        multiplies_bf16=machine.multiplies_bf16(device),
+    )
 
 
 def speed(device: str, threads: int) -> float:

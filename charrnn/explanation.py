@@ -32,8 +32,8 @@ def describe(chosen: Plan, corpus: Corpus) -> list[str]:
     if training.device == "cpu":
         how.append(f"{training.threads} thread{'s' if training.threads > 1 else ''}")
     size = f"{model}, {model.parameters(len(corpus.vocabulary)):,} parameters"
-    if "hidden_size" in chosen.reasons:
-        size += f" ({chosen.reasons['hidden_size']})"
+    if "model" in chosen.reasons:
+        size += f" ({chosen.reasons['model']})"
     return [
         f"corpus    {names}: {train:,} characters to train on, {held_out:,} held out",
         f"model     {size}, {len(corpus.vocabulary):,} characters known",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from charrnn import learning_contenders, machine, planning
+from charrnn import calibration, learning_contenders
 from charrnn.batches import windows_per_epoch
 from charrnn.benchmark import Contender, Entrant
 from charrnn.corpus import Corpus
@@ -63,21 +63,21 @@ def plans(
     seeds: int,
     model: Mapping[str, Any],
     training: Mapping[str, Any],
+    mode: str = "auto",
 ) -> list[list[Plan]]:
     """For each model the plan of each seed; the one that it chooses where none is named.
 
     All is chosen for the first model as `charrnn train` chooses it, around the settings
-    given in `model` and `training`; of the others only the cell is another. Raises
-    UsageError for a value that cannot be, TextError for a text that is too short.
+    given in `model` and `training`; `mode` is that of `--plan`. Of the others only the cell
+    is another. Raises UsageError for a value that cannot be, TextError for a text that is
+    too short.
     """
-    device = machine.choose_device("auto")
-    settled = {"device": device, "threads": machine.processors()} | dict(training)
-    first = planning.plan(
-        characters=len(corpus.ids["train"]),
+    first = calibration.plan(
+        len(corpus.ids["train"]),
         budget=budget,
         model=({"model": models[0]} if models else {}) | dict(model),
-        training=settled,
-        multiplies_bf16=machine.multiplies_bf16(device),
+        training=training,
+        mode=mode,
     )
     windows_per_epoch(
         len(corpus.ids["train"]), first.training.seq_length, first.training.batch_size

@@ -9,18 +9,25 @@ from charrnn.schedule import Budget
 from charrnn.settings import GATES, ModelSettings, TrainingSettings
 
 DEFAULT_MINUTES = 10.0
-MOST_EPOCHS = 50.0
+MOST_EPOCHS = 30.0
 """The budget where none is given: these minutes, or these epochs of a text read sooner."""
+
+DROPPED = ((20.0, 0.6, 0.3), (12.0, 0.5, 0.0), (5.0, 0.3, 0.0), (0.0, 0.0, 0.0))
+"""From so many epochs on, what share is dropped of outputs, and of recurrent weights: a text
+that is read many times is learnt by heart unless something is left out."""
 
 LEARNING_RATES = {"adamw": 7e-3, "soap": 1e-2, "sgd": 4.0}
 WEIGHT_DECAYS = {"adamw": 0.1, "soap": 0.1, "sgd": 2e-4}
 """By optimizer; the matrices shrink by about the same share a step with each."""
 
-SIZES = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
-"""What H is chosen from."""
+SHAPES = (
+    *((1, 64), (1, 96), (1, 128), (1, 160), (1, 192), (1, 256), (1, 320)),
+    *((2, 256), (2, 384), (2, 512), (2, 768), (2, 1024)),
+)
+"""What L and H are chosen from. A second layer learns more, but begins to later."""
 
-READ_A_WEIGHT = 5.0
-"""A size is worth its time where each weight has so many characters to learn from, read anew
+READ_A_WEIGHT = 4.0
+"""A shape is worth its time where each weight has so many characters to learn from, read anew
 or again."""
 
 OWN_A_WEIGHT = 0.6
@@ -43,7 +50,7 @@ class Plan:
     reasons: dict[str, str] = field(default_factory=dict)
     """by setting, why it was chosen; of what was given, nothing"""
     facts: dict[str, float] = field(default_factory=dict)
-    """what was known: `characters` and `operations_per_second`; empty where nothing was chosen"""
+    """what was known: `characters`, and `operations_per_second` where it was measured"""
 
     def to_json(self) -> dict[str, Any]:
         """What run.json keeps besides the settings themselves."""
@@ -104,21 +111,24 @@ def plan(
 
     spent = budget or Budget(minutes=DEFAULT_MINUTES)
     settings = ModelSettings(**model)
-    if "hidden_size" not in model:
-        settings, reasons["hidden_size"] = _sized(characters, spent, model, read)
+    if not {"hidden_size", "layers"} <= set(model):
+        settings, reasons["model"] = _shaped(characters, spent, model, read)
     if budget is None and read(settings, spent) > MOST_EPOCHS * characters:
         spent = Budget(epochs=MOST_EPOCHS)
     epochs = read(settings, spent) / max(1, characters)
+    _, dropout, weight_drop = next(each for each in DROPPED if epochs >= each[0])
     if "dropout" not in chosen:
-        chosen["dropout"] = _dropout(epochs)
         reasons["dropout"] = f"the text is read {_times(epochs)}"
+    chosen = {"dropout": dropout, "weight_drop": weight_drop} | chosen
     optimizer = chosen.setdefault("optimizer", "soap" if chosen.get("device") != "mps" else "adamw")
-    chosen.setdefault("learning_rate", LEARNING_RATES[optimizer])
+    chosen.setdefault("learning_rate", _learning_rate(optimizer, settings))
     chosen.setdefault("weight_decay", WEIGHT_DECAYS[optimizer])
     settled = TrainingSettings(**chosen)
     if "precision" not in chosen and multiplies_bf16:
         settled = replace(settled, precision=precision(settings, settled))
-    facts = {"characters": characters, "operations_per_second": speed}
+    facts: dict[str, float] = {"characters": characters}
+    if operations_per_second is not None:
+        facts["operations_per_second"] = operations_per_second
     return Plan(settings, settled, spent, reasons, facts)
 
 
@@ -151,27 +161,42 @@ def _characters_per_second(model: ModelSettings, speed: float) -> float:
     A character's forward pass multiplies and adds once for each weight, its backward pass
     twice; larger products are done at a higher rate.
     """
-    rate: float = speed * min(1.4, (model.hidden_size / 256) ** 0.45)
+    rate: float = speed * min(1.15, (model.hidden_size / 256) ** 0.4)
     return rate / (6 * weights(model))
 
 
-def _sized(
+def _shaped(
     characters: int,
     budget: Budget,
-    model: Mapping[str, Any],
+    given: Mapping[str, Any],
     read: Callable[[ModelSettings, Budget], float],
 ) -> tuple[ModelSettings, str]:
-    """The largest model of SIZES that text and budget can teach, and why no larger."""
-    reason = "the smallest"
-    settings = ModelSettings(**{"hidden_size": SIZES[0]} | dict(model))
-    for size in SIZES[1:]:
-        larger = ModelSettings(**model, hidden_size=size)
+    """The largest model of SHAPES that text and budget can teach, and why no larger.
+
+    What is given, L or H or another cell, takes its place in each shape.
+    """
+    shapes = [{"layers": layers, "hidden_size": size} | dict(given) for layers, size in SHAPES]
+    settings = ModelSettings(**shapes[0])
+    for shape in shapes[1:]:
+        larger = ModelSettings(**shape)
+        if weights(larger) <= weights(settings):
+            continue
         if characters < OWN_A_WEIGHT * weights(larger):
             return settings, "as much as so short a text can teach"
         if read(larger, budget) < READ_A_WEIGHT * weights(larger):
-            return settings, "as much as the time can teach"
-        settings, reason = larger, "the largest"
-    return settings, reason
+            return settings, "as much as this budget can teach"
+        settings = larger
+    return settings, "the largest that is chosen"
+
+
+def _learning_rate(optimizer: str, model: ModelSettings) -> float:
+    """The optimizer's; SOAP's is higher for one small layer and lower for large ones."""
+    usual = LEARNING_RATES[optimizer]
+    if optimizer != "soap":
+        return usual
+    if model.layers == 1 and model.hidden_size <= 320:
+        return round(1.4 * usual, 4)
+    return round(usual * min(1.0, 384 / model.hidden_size), 4)
 
 
 def _seq_length(characters: int, training: Mapping[str, Any]) -> int:
@@ -185,13 +210,5 @@ def _batch_size(characters: int, seq_length: int) -> int:
     return max(1, min(48, max(windows // 50, min(8, windows))))
 
 
-def _dropout(epochs: float) -> float:
-    """A text that is read many times is learnt by heart unless something is left out."""
-    for limit, dropout in ((6.0, 0.0), (12.0, 0.2)):
-        if epochs < limit:
-            return dropout
-    return 0.3
-
-
 def _times(epochs: float) -> str:
-    return f"about {epochs:.1f} times" if epochs < 9.95 else f"about {epochs:,.0f} times"
+    return f"about {epochs:,.1f} times" if epochs < 9.95 else f"about {epochs:,.0f} times"

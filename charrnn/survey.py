@@ -181,7 +181,7 @@ def epoch_seconds(names: Sequence[Path], reading: Reading) -> float | None:
 
     None where the text is too short to train on.
     """
-    from charrnn import calibration, machine, planning
+    from charrnn import calibration
     from charrnn.batches import windows_per_epoch
     from charrnn.corpus import read_corpus
     from charrnn.errors import CharrnnError
@@ -189,18 +189,7 @@ def epoch_seconds(names: Sequence[Path], reading: Reading) -> float | None:
     try:
         corpus = read_corpus(names, reading=reading)
         characters = len(corpus.ids["train"])
-        device = machine.choose_device("auto")
-        settled = {
-            "device": device,
-            "threads": machine.processors(),
-        }
-        plan = planning.plan(
-            characters=characters,
-            budget=None,
-            model={},
-            training=settled,
-            multiplies_bf16=machine.multiplies_bf16(device),
-        )
+        plan = calibration.plan(characters, budget=None, model={}, training={})
         training = plan.training
         steps = windows_per_epoch(characters, training.seq_length, training.batch_size)
     except CharrnnError:

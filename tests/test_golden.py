@@ -177,7 +177,20 @@ def test_the_text_of_a_run_of_format_4_is_read_as_it_was() -> None:
     assert known.decode(corpus.ids["val"][:]).endswith("ruhte.\n\ufffd\n")
 
 
-@pytest.mark.parametrize("name", ["run-1", "run-2", "run-3", "run-4"])
+def test_a_run_of_format_5_means_what_it_meant() -> None:
+    record = early_record(GOLDEN / "run-5")
+    assert json.loads((GOLDEN / "run-5" / RUN_FILE).read_text(encoding="utf-8"))["format"] == 5
+    assert (record.training.optimizer, record.training.learning_rate) == ("soap", 0.014)
+    assert record.plan == {
+        "reasons": {
+            "model": "as much as this budget can teach",
+            "dropout": "the text is read about 0.2 times",
+        },
+        "facts": {"characters": 1350, "operations_per_second": 1e11},
+    }
+
+
+@pytest.mark.parametrize("name", ["run-1", "run-2", "run-3", "run-4", "run-5"])
 def test_a_run_of_an_earlier_day_is_gone_on_with(name: str, tmp_path: Path) -> None:
     """Its text is elsewhere now; from format 3 on, run.json cannot be edited to say so."""
     run = tmp_path / "run"

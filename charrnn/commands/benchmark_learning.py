@@ -14,7 +14,7 @@ from charrnn.commands.learning_run import Bench, Run
 from charrnn.commands.measuring import HOW, SHAPE, WHAT
 from charrnn.commands.options import CORPORA, Json, option
 from charrnn.errors import DivergenceError, UsageError
-from charrnn.settings import MODELS, ModelSettings, TrainingSettings
+from charrnn.settings import MODELS, ModelSettings, TrainingSettings, check_plan
 
 MINUTES = 1.3
 MOST_SEEDS = 1_000
@@ -48,6 +48,12 @@ def learning(
         int | None, option("--hidden-size", "Hidden units of a layer.", SHAPE)
     ] = None,
     layers: Annotated[int | None, option("--layers", "Recurrent layers.", SHAPE)] = None,
+    plan: Annotated[
+        str, option("--plan", "auto, or off: the same settings for every text.", HOW)
+    ] = "auto",
+    optimizer: Annotated[
+        str | None, option("--optimizer", "soap, adamw or sgd (default: the plan's).", HOW)
+    ] = None,
     threads: Annotated[
         int | None, option("--threads", "Default: the processors there are.", HOW)
     ] = None,
@@ -72,9 +78,11 @@ def learning(
     limits: dict[str, Any] = {unit: value for unit, value in given.items() if value is not None}
     sizes = {"hidden_size": hidden_size, "layers": layers}
     shape: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
-    how: dict[str, Any] = {} if threads is None else {"threads": threads}
+    ways = {"threads": threads, "optimizer": optimizer}
+    how: dict[str, Any] = {name: way for name, way in ways.items() if way is not None}
     ModelSettings(**shape)  # said before torch is waited for
     TrainingSettings(**how)
+    check_plan(plan)
     cells = [] if models is None else named(models)
     windows = list(dict.fromkeys(cold_windows or ()))
     if min(windows, default=1) < 1:
@@ -98,7 +106,7 @@ def learning(
     path = documents.spooled(text or TEXT)
     corpus = corpus_reading.read({"corpus": [path], "rehash": False, "quiet": json}, None)
     plans = learning_benchmark.plans(
-        corpus, budget, models=cells, seeds=seeds, model=shape, training=how
+        corpus, budget, models=cells, seeds=seeds, model=shape, training=how, mode=plan
     )
     for window in windows:
         if window > len(corpus.ids["val"]):
@@ -112,9 +120,9 @@ def learning(
         try:
             for of_one in plans:
                 groups.append([])
-                for plan in of_one:
+                for each in of_one:
                     number = sum(map(len, groups)) + 1
-                    run = bench.run(plan, f"{number}/{len(plans) * seeds} {plan.model.model}")
+                    run = bench.run(each, f"{number}/{len(plans) * seeds} {each.model.model}")
                     groups[-1].append(run)
                     if json:
                         console.say_json(run.row)

@@ -23,11 +23,11 @@ LATE = 0.1
 
 def show_plan(plans: Sequence["Plan"], corpus: "Corpus") -> None:
     """Say what will be done: the plan, and which cells are compared under it."""
-    from charrnn import planning
+    from charrnn import explanation
 
     first = plans[0]
     measuring.say_machine(first.training.threads)
-    text, model, training = planning.describe(first, corpus)
+    text, model, training = explanation.describe(first, corpus)
     if len(plans) > 1:
         names = ", ".join(plan.model.model for plan in plans[1:])
         model = f"model     {first.model}, for which this was chosen, and in its place {names}"

@@ -191,34 +191,21 @@ def _chosen(
     quiet: bool,
 ) -> "Plan":
     """What the run will be, said on stderr before it is begun."""
-    from charrnn import calibration, explanation, machine, planning
+    from charrnn import calibration, explanation
     from charrnn.inheritance import check_settings
 
-    device = machine.choose_device(given.get("device", "auto"))
-    settled = {
-        "device": device,
-        "threads": given.get("threads", machine.processors()),
-    }
-    characters = len(text.ids["train"])
-    training = _named(given, TrainingSettings) | settled
     model = _named(given, ModelSettings)
     if parent is not None:
         check_settings(parent.checkpoint.record.settings, model)
         model = to_json(parent.checkpoint.record.settings)
-    if given.get("plan") == "off":
-        chosen = planning.fixed_plan(budget=budget, model=model, training=training)
-    else:
-        speed = None
-        if budget is None or budget.minutes is not None:
-            speed = calibration.speed(device, settled["threads"])
-        chosen = planning.plan(
-            characters=characters,
-            budget=budget,
-            model=model,
-            training=training,
-            operations_per_second=speed,
-            multiplies_bf16=machine.multiplies_bf16(device),
-        )
+    characters = len(text.ids["train"])
+    chosen = calibration.plan(
+        characters,
+        budget=budget,
+        model=model,
+        training=_named(given, TrainingSettings),
+        mode=given.get("plan", "auto"),
+    )
     if not quiet:
         for line in explanation.describe(chosen, text):
             console.notice(line)

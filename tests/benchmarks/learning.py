@@ -1,0 +1,244 @@
+"""A row of the lab book: one training run, chosen on the last tenth of the training text.
+
+    python tests/benchmarks/learning.py TEXT name=value ...
+
+trains on 81% of TEXT for so many seconds of one thread's processor time (other processes
+take none of it away, and two such runs fit a machine of two cores), scores the 9% after
+that, and prints a line of JSON. The last tenth, on which models are judged, is not read.
+What can be named, with its default, is in ROW.
+"""
+
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from charrnn.evaluation import score
+from charrnn.gradients import take_gradient
+from charrnn.model import CharacterModel
+from charrnn.optimizer import BETAS
+from charrnn.seeds import derive
+from charrnn.settings import GATES, ModelSettings, TrainingSettings
+from charrnn.step import batches_of
+from charrnn.training_state import fresh_state
+from charrnn.workers import prepare
+
+ROW = {
+    "seconds": 78.0,
+    "share": 1.0,  # of the training text, its end
+    "model": "gru",
+    "hidden_size": 256,
+    "layers": 2,
+    "embedding_size": 64,
+    "seq_length": 48,
+    "batch_size": 48,
+    "dropout": 0.0,
+    "weight_drop": 0.0,
+    "seed": 0,
+    "optimizer": "soap",  # adamw, muon, soap
+    "rate": 0.01,  # of AdamW, and of what it has to do beside the others
+    "matrix_rate": 0.0,  # of Muon and SOAP; 0: `rate`
+    "decay": 0.1,
+    "shape": "cosine",  # of the rate: cosine, linear
+    "average": 0.0,  # of the weights, by steps: scored besides
+    # Muon (Jordan et al. 2024), its iterations those of Polar Express (Amsel et al. 2025):
+    "iterations": 3,
+    "normed_rows": False,  # as NorMuon (Li et al. 2025)
+    # SOAP (Vyas et al. 2024):
+    "sides": "right",  # right, left, both
+    "by_gate": False,
+    "matrices": "all",  # all, layers (the recurrent ones), hidden (that read hidden states)
+    "turned": 10,
+    "mean": 0.9,
+    "square": 0.95,
+}
+
+POLAR = (
+    (8.28721201814563, -23.595886519098837, 17.300387312530933),
+    (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+    (3.9486908534822946, -2.908902115951949, 0.5518191394370137),
+    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+    (2.300652019954817, -1.6689039845749113, 0.4188073119525673),
+)
+
+
+class Muon:
+    """Momentum whose singular values are brought near to one, gate by gate."""
+
+    def __init__(self, weight: nn.Parameter, gates: int, row: dict) -> None:
+        self.weight, self.gates, self.row = weight, gates, row
+        self.momentum = torch.zeros_like(weight)
+        self.rows = torch.zeros(len(weight), 1)
+
+    def step(self, rate: float) -> None:
+        gradient, row = self.weight.grad, self.row
+        self.momentum.lerp_(gradient, 0.05)
+        blocks = gradient.lerp(self.momentum, 0.95).view(self.gates, -1, self.weight.shape[1])
+        step = self.polar(blocks).reshape_as(self.weight)
+        if row["normed_rows"]:
+            self.rows.lerp_(step.square().mean(1, keepdim=True), 0.05)
+            normed = step / (self.rows.sqrt() + 1e-8)
+            step = normed * (step.norm() / normed.norm())
+        self.weight.mul_(1 - rate * row["decay"])
+        # As long as a step of AdamW's is: match_rms_adamw in torch.optim.Muon.
+        self.weight.sub_(step, alpha=rate * 0.2 * math.sqrt(max(blocks.shape[1:])))
+
+    def polar(self, x: Tensor) -> Tensor:
+        for number, (a, b, c) in enumerate(POLAR[: self.row["iterations"]]):
+            square = x @ x.mT
+            if not number:  # the root of its norm is no less than the largest singular value
+                largest = square.norm(dim=(1, 2), keepdim=True).sqrt() * 1.01
+                x, square = x / largest, square / largest**2
+            x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
+        return x
+
+
+class Soap:
+    """SOAP with either side's axes or both, by gate or by matrix."""
+
+    def __init__(self, weight: nn.Parameter, gates: int, row: dict) -> None:
+        self.weight, self.row, self.steps = weight, row, 0
+        self.shape = (gates if row["by_gate"] else 1, -1, weight.shape[1])
+        blocks = weight.detach().reshape(self.shape)
+        self.mean, self.square = torch.zeros_like(blocks), torch.zeros_like(blocks)
+        sizes = {"left": blocks.shape[1], "right": blocks.shape[2]}
+        self.axes = {
+            side: torch.eye(size).repeat(len(blocks), 1, 1)
+            for side, size in sizes.items()
+            if row["sides"] in (side, "both")
+        }
+        self.products = {side: torch.zeros_like(axes) for side, axes in self.axes.items()}
+
+    def along(self, x: Tensor, back: bool = False) -> Tensor:
+        if "left" in self.axes:
+            x = (self.axes["left"] if back else self.axes["left"].mT) @ x
+        if "right" in self.axes:
+            x = x @ (self.axes["right"].mT if back else self.axes["right"])
+        return x
+
+    def step(self, rate: float) -> None:
+        self.steps += 1
+        number, row, g = self.steps, self.row, self.weight.grad.reshape(self.shape)
+        for side, products in self.products.items():
+            if number <= 4 or number % 2 == 0:
+                kept = 1 - 1 / number if number <= 4 else 0.95
+                products.lerp_(g @ g.mT if side == "left" else g.mT @ g, 1 - kept)
+            if number in (1, 2, 4) or number % row["turned"] == 0:
+                axes = self.axes[side]
+                turned = torch.linalg.qr(products @ axes).Q
+                turn = axes.mT @ turned
+                self.mean = turn.mT @ self.mean if side == "left" else self.mean @ turn
+                self.axes[side] = turned
+        p = self.along(g)
+        self.mean.lerp_(p, 1 - row["mean"])
+        self.square.lerp_(p.square(), 1 - row["square"])
+        size = (self.square / (1 - row["square"] ** number)).sqrt() + 1e-8
+        step = self.along(self.mean / (1 - row["mean"] ** number) / size, back=True)
+        self.weight.mul_(1 - rate * row["decay"])
+        self.weight.sub_(step.reshape_as(self.weight), alpha=rate)
+
+
+def optimizers(model: CharacterModel, row: dict) -> tuple[torch.optim.AdamW, list[Muon | Soap]]:
+    """AdamW, and what steps with the matrices that it leaves to others."""
+    kinds = {"adamw": (), "muon": (Muon, "hidden"), "soap": (Soap, row["matrices"])}
+    others, left = [], dict(model.named_parameters())
+    if kinds[row["optimizer"]]:
+        kind, which = kinds[row["optimizer"]]
+        for name, weight in model.named_parameters():
+            layers = name.startswith("recurrent.weight")
+            hidden = layers and name != "recurrent.weight_ih_l0"
+            if weight.ndim > 1 and {"all": True, "layers": layers, "hidden": hidden}[which]:
+                gates = GATES[row["model"]] if layers else 1
+                others.append(kind(left.pop(name), gates, row))
+    groups = [
+        {"params": [p for p in left.values() if p.ndim > 1], "weight_decay": row["decay"]},
+        {"params": [p for p in left.values() if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, betas=BETAS, fused=True), others
+
+
+def main() -> None:
+    """Train, and print the row."""
+    text = Path(sys.argv[1]).read_text(encoding="utf-8")
+    row = dict(ROW)
+    for word in sys.argv[2:]:
+        name, value = word.split("=", 1)
+        row[name] = value if isinstance(ROW[name], str) else type(ROW[name])(float(value))
+    prepare(1)
+    known = sorted(set(text))
+    number = {character: n for n, character in enumerate(known)}
+    ids = np.fromiter((number[c] for c in text[: int(0.9 * len(text))]), np.uint16)
+    cut = int(0.9 * len(ids))
+    train, judged = ids[int((1 - row["share"]) * cut) : cut], ids[cut:]
+    settings = TrainingSettings(
+        **{name: row[name] for name in ("seq_length", "batch_size", "seed")}
+    )
+    shape = {name: row[name] for name in ("model", "hidden_size", "layers", "embedding_size")}
+    state = fresh_state(ModelSettings(**shape), settings, len(known))
+    model, batches = state.model, batches_of(train, settings)
+    adamw, others = optimizers(model, row)
+    average = [weight.detach().clone() for weight in model.parameters()]
+
+    def judge() -> float:
+        found = score(model, judged, start=0, byte_count=len(judged), workers=None)
+        return round(found.nats_per_char, 4)
+
+    began, step, losses, curve, carried = time.process_time(), 0, [], [], state.carried
+    while (done := (time.process_time() - began) / row["seconds"]) < 1:
+        if len(curve) < int(4 * done):
+            paused = time.process_time()
+            curve.append(judge())
+            began += time.process_time() - paused
+        read = batches.at(step)
+        seeded = torch.Generator()
+        masks = None
+        if row["weight_drop"]:
+            seeded.manual_seed(derive(row["seed"], "weight-drop", step))
+            masks = model.draw_weight_masks(row["weight_drop"], seeded)
+        loss, carried = take_gradient(
+            model,
+            torch.from_numpy(read.inputs),
+            torch.from_numpy(read.targets),
+            model.start(row["batch_size"]) if read.first else carried,
+            dropout=row["dropout"],
+            generator=lambda stream, step=step: torch.Generator().manual_seed(
+                derive(row["seed"], f"dropout {stream}", step)
+            ),
+            weight_masks=masks,
+            precision="fp32",
+        )
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        left = 1 - (done - 0.03) / 0.97
+        rate = min(1.0, max(0.02, done / 0.03))  # a warmup of 3%
+        if done > 0.03:
+            rate = left if row["shape"] == "linear" else 0.5 - 0.5 * math.cos(math.pi * left)
+        with torch.no_grad():
+            for group in adamw.param_groups:
+                group["lr"] = row["rate"] * rate
+            adamw.step()
+            for other in others:
+                other.step((row["matrix_rate"] or row["rate"]) * rate)
+            model.zero_grad()
+            torch._foreach_lerp_(average, list(model.parameters()), 1 - row["average"])
+        losses.append(float(loss))
+        step += 1
+    seen = step * row["seq_length"] * row["batch_size"]
+    said = {"row": sys.argv[2:], "nats_per_char": judge(), "on_the_way": curve}
+    said |= {"training": round(float(np.mean(losses[-len(losses) // 4 :])), 4)}
+    said |= {"epochs": round(seen / len(train), 2), "steps": step}
+    said |= {"characters_per_second": round(seen / row["seconds"])}
+    if row["average"]:
+        with torch.no_grad():
+            for weight, mean in zip(model.parameters(), average, strict=True):
+                weight.copy_(mean)
+        said["averaged"] = judge()
+    print(json.dumps(said))
+
+
+if __name__ == "__main__":
+    main()
