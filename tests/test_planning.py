@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from charrnn.batches import windows_per_epoch
 from charrnn.errors import UsageError
-from charrnn.planning import DEFAULT_MINUTES, MOST_EPOCHS, Plan, plan
+from charrnn.planning import (
+    DEFAULT_MINUTES,
+    LEARNING_RATES,
+    MOST_EPOCHS,
+    WEIGHT_DECAYS,
+    Plan,
+    fixed_plan,
+    plan,
+    weights,
+)
 from charrnn.schedule import Budget
 from charrnn.settings import (
     DEVICES,
@@ -17,6 +26,8 @@ from charrnn.settings import (
     OPTIMIZERS,
     PRECISIONS,
     WEIGHT_INITS,
+    ModelSettings,
+    TrainingSettings,
     to_json,
 )
 
@@ -114,6 +125,77 @@ def test_each_optimizer_gets_a_learning_rate_and_a_decay_of_its_own() -> None:
     assert shares[0] == pytest.approx(shares[1], rel=0.5)
     given = chosen(10_000, optimizer="sgd", learning_rate=0.5, weight_decay=0.0).training
     assert (given.learning_rate, given.weight_decay) == (0.5, 0.0)
+
+
+SPEED = 1.4e11
+"""Operations a second of two processor threads."""
+
+
+def in_time(minutes: float, characters: int = 30_000_000, speed: float = SPEED) -> Plan:
+    budget = Budget(minutes=minutes)
+    return plan(
+        characters=characters, budget=budget, model={}, training={}, operations_per_second=speed
+    )
+
+
+def test_the_model_grows_with_the_budget() -> None:
+    models = [in_time(minutes).model for minutes in (0.1, 1, 10, 60)]
+    sizes = [weights(model) for model in models]
+    assert sizes == sorted(set(sizes))
+    assert (models[0].layers, models[-1].layers) == (1, 2)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.floats(0.01, 1e4), st.floats(1, 50), st.floats(1e8, 1e14), lengths)
+def test_more_time_or_a_faster_machine_never_means_a_smaller_model(
+    minutes: float, more: float, speed: float, characters: int
+) -> None:
+    size = weights(in_time(minutes, characters, speed).model)
+    longer = in_time(minutes * more, characters, speed).model
+    assert weights(longer) >= size
+    assert weights(in_time(minutes, characters, speed * more).model) == weights(longer)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.floats(0.01, 1e4), lengths)
+def test_a_plan_follows_from_its_facts_and_keeps_them(minutes: float, characters: int) -> None:
+    made = in_time(minutes, characters)
+    assert made == in_time(minutes, characters)
+    assert made.facts == {"characters": characters, "operations_per_second": SPEED}
+    assert set(made.reasons) == {"model", "dropout"}
+
+
+def test_a_reason_is_given_for_what_was_chosen_alone() -> None:
+    made = plan(
+        characters=10_000,
+        budget=None,
+        model={"hidden_size": 7, "layers": 1},
+        training={"dropout": 0.1},
+    )
+    assert made.reasons == {}
+
+
+def test_without_a_plan_neither_text_nor_budget_changes_a_setting() -> None:
+    budgets = [None, Budget(steps=3), Budget(minutes=60.0)]
+    plans = [fixed_plan(budget=budget, model={}, training={}) for budget in budgets]
+    assert {(made.model, made.training) for made in plans} == {
+        (ModelSettings(), TrainingSettings(learning_rate=LEARNING_RATES["adamw"]))
+    }
+    assert [made.budget for made in plans] == [Budget(minutes=DEFAULT_MINUTES), *budgets[1:]]
+    assert not any(made.reasons or made.facts for made in plans)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_without_a_plan_what_is_given_is_obeyed(optimizer: str) -> None:
+    given = {"optimizer": optimizer, "dropout": 0.2}
+    made = fixed_plan(budget=None, model={"model": "lstm"}, training=given)
+    assert made.model == ModelSettings(model="lstm")
+    assert made.training == TrainingSettings(
+        optimizer=optimizer,
+        dropout=0.2,
+        learning_rate=LEARNING_RATES[optimizer],
+        weight_decay=WEIGHT_DECAYS[optimizer],
+    )
 
 
 # What is given

@@ -24,6 +24,11 @@ from conftest import COMMAND, charrnn
 from test_cli import COLOUR, ESCAPE, assert_error, on_terminal, shell
 
 from charrnn.checkpoints import model_path, read_checkpoint, read_resume, resume_path
+from charrnn.explanation import describe
+from charrnn.planning import Plan
+from charrnn.run_record import read_run
+from charrnn.schedule import Budget
+from charrnn.session import recorded_corpus
 
 STEPS = 90
 """so that a report is due every second step"""
@@ -184,6 +189,15 @@ def test_progress_is_one_plain_line_a_report_on_stderr(whole: Run) -> None:
     assert sum(" train " in line and line.startswith("step ") for line in lines) == STEPS // 2
     assert sum(" held out " in line and line.startswith("step ") for line in lines) == 3
     assert [line.split()[0] for line in lines[:3]] == ["corpus", "model", "training"]
+
+
+def test_the_plan_that_is_printed_is_the_one_in_run_json(whole: Run) -> None:
+    record = read_run(whole.path)
+    assert record is not None
+    planned = Plan(record.model, record.training, Budget(**record.budget), **record.plan)  # type: ignore[arg-type]
+    printed = whole.done.stderr.splitlines()[:3]
+    assert describe(planned, recorded_corpus(record)) == printed
+    assert record.plan["facts"].keys() == {"characters"}  # steps are counted, not timed
 
 
 def test_every_checkpoint_asked_for_is_there_and_whole(whole: Run) -> None:

@@ -90,7 +90,7 @@ def train(
       charrnn train books/ notes.txt.gz --encoding windows-1252
       charrnn train hamlet.txt --dry-run                 # what would be done
 
-    What is left out is chosen to fit the text.
+    What is left out is chosen to fit text, budget and machine.
     """
     given = {flag: value for flag, value in locals().items() if value is not None}
     began = time.monotonic()

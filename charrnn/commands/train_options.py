@@ -18,7 +18,7 @@ Model = Annotated[
     str | None, option("--model", "gru (default), lstm, rnn, gru-reset-before, product.", _MODEL)
 ]
 HiddenSize = Annotated[int | None, option("--hidden-size", "Hidden units of a layer.", _MODEL)]
-Layers = Annotated[int | None, option("--layers", "Recurrent layers (default 2).", _MODEL)]
+Layers = Annotated[int | None, option("--layers", "Recurrent layers (default 1 or 2).", _MODEL)]
 EmbeddingSize = Annotated[
     int | None, option("--embedding-size", "Numbers a character is read as (default 64).", _MODEL)
 ]
@@ -27,7 +27,7 @@ Nonlinearity = Annotated[
 ]
 
 Minutes = Annotated[
-    float | None, option("--minutes", "Wall clock (default 10, or 50 epochs).", _BUDGET)
+    float | None, option("--minutes", "Wall clock (default 10, or 30 epochs).", _BUDGET)
 ]
 Epochs = Annotated[float | None, option("--epochs", "Times the text is read.", _BUDGET)]
 Steps = Annotated[int | None, option("--steps", "Batches; may be raised on --resume.", _BUDGET)]
@@ -50,11 +50,11 @@ Plan = Annotated[
     str | None, option("--plan", "auto (default), or off: the same for all texts.", _TRAINING)
 ]
 Optimizer = Annotated[
-    str | None, option("--optimizer", "adamw (default) or sgd, without momentum.", _TRAINING)
+    str | None, option("--optimizer", "soap (default), adamw, or sgd without momentum.", _TRAINING)
 ]
 LearningRate = Annotated[
     float | None,
-    option("--learning-rate", "The schedule's highest (default 0.007; sgd 4).", _TRAINING),
+    option("--learning-rate", "The schedule's highest (default: the optimizer's).", _TRAINING),
 ]
 WeightDecay = Annotated[
     float | None,
@@ -64,11 +64,11 @@ Clip = Annotated[
     float | None, option("--clip", "Largest gradient norm (default 1); 0: any.", _TRAINING)
 ]
 Dropout = Annotated[
-    float | None, option("--dropout", "Share of outputs dropped (default: 0 to 0.3).", _TRAINING)
+    float | None, option("--dropout", "Share of outputs dropped (default: 0 to 0.6).", _TRAINING)
 ]
 WeightDrop = Annotated[
     float | None,
-    option("--weight-drop", "Share of recurrent weights dropped (default 0).", _TRAINING),
+    option("--weight-drop", "Share of recurrent weights dropped (0 or 0.3).", _TRAINING),
 ]
 WeightInit = Annotated[
     str | None, option("--weight-init", "orthogonal (default), xavier, he or normal.", _TRAINING)
