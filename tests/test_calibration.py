@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn import calibration
+from charrnn import calibration, machine, planning
 from charrnn.corpus import read_corpus
 from charrnn.evaluation import STRETCHES, WARM
+from charrnn.schedule import Budget
 from charrnn.settings import ModelSettings, TrainingSettings
 from charrnn.step import batches_of, take_step
 from charrnn.training_state import fresh_state
@@ -88,3 +89,46 @@ def test_it_leaves_no_trace(english_file, tmp_path, monkeypatch):
     assert (np.random.get_state()[1] == before[2]).all()
     assert torch.is_grad_enabled()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_machine_s_speed_is_that_of_a_model_s_step(clock):
+    """Six operations a weight and character, in the 0.25 s that a step takes by this clock."""
+    operations = 6 * ModelSettings().parameters(0) * 48 * 24
+    assert calibration.speed("cpu", 1) == pytest.approx(operations / 0.25)
+
+
+@pytest.mark.parametrize(
+    ("budget", "measured"),
+    [
+        (None, [("cpu", 2)]),
+        (Budget(minutes=3.0), [("cpu", 2)]),
+        (Budget(steps=3), []),
+        (Budget(epochs=3.0), []),
+    ],
+)
+def test_the_machine_is_measured_where_time_decides(budget, measured, monkeypatch):
+    asked = []
+
+    def speed(*machine):
+        asked.append(machine)
+        return 1e11
+
+    monkeypatch.setattr(calibration, "speed", speed)
+    given = {"threads": 2, "device": "cpu"}
+    made = calibration.plan(10**6, budget=budget, model={"model": "lstm"}, training=given)
+    assert asked == measured
+    assert made == planning.plan(
+        characters=10**6,
+        budget=budget,
+        model={"model": "lstm"},
+        training=given,
+        operations_per_second=1e11 if measured else None,
+        multiplies_bf16=machine.multiplies_bf16("cpu"),
+    )
+
+
+def test_without_a_plan_nothing_is_measured(monkeypatch):
+    monkeypatch.setattr(calibration, "speed", None)
+    given = {"threads": 2, "device": "cpu"}
+    made = calibration.plan(10**6, budget=None, model={}, training=given, mode="off")
+    assert made == planning.fixed_plan(budget=None, model={}, training=given)
