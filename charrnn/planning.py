@@ -118,7 +118,7 @@ def plan(
     epochs = read(settings, spent) / max(1, characters)
     _, dropout, weight_drop = next(each for each in DROPPED if epochs >= each[0])
     if "dropout" not in chosen:
-        reasons["dropout"] = f"the text is read {_times(epochs)}"
+        reasons["dropout"] = f"text read {_times(epochs)}"
     chosen = {"dropout": dropout, "weight_drop": weight_drop} | chosen
     optimizer = chosen.setdefault("optimizer", "soap" if chosen.get("device") != "mps" else "adamw")
     chosen.setdefault("learning_rate", _learning_rate(optimizer, settings))
