@@ -1,9 +1,9 @@
-"""What a step and an evaluation take on this machine, measured and thrown away."""
+"""This machine's speed and the plan for it; what a step and an evaluation take on it."""
 
 import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from charrnn.evaluation import STRETCHES, WARM, score
 from charrnn.planning import Plan
 from charrnn.schedule import EVALUATION_CHARACTERS, Budget
 from charrnn.settings import ModelSettings, TrainingSettings
+from charrnn.soap import TURNED
 from charrnn.step import batches_of, take_step
 from charrnn.stored import part_of
 from charrnn.training_state import TrainingState, fresh_state
@@ -22,7 +23,6 @@ from charrnn.workers import Workers, prepare
 
 SECONDS = 2.0
 """About how long the measurement takes."""
-
 
 SPEED_SECONDS = 0.7
 """And that of the machine's speed."""
@@ -54,30 +54,40 @@ def plan(
     settled = {"threads": machine.processors()} | dict(training) | {"device": device}
     if mode == "off":
         return planning.fixed_plan(budget=budget, model=model, training=settled)
-    in_time = budget is None or budget.minutes is not None
+    able = machine.multiplies_bf16(device)
     return planning.plan(
         characters=characters,
         budget=budget,
         model=model,
         training=settled,
-        operations_per_second=speed(device, settled["threads"]) if in_time else None,
-        multiplies_bf16=machine.multiplies_bf16(device),
+        operations_per_second=(
+            speed(characters, settled, multiplies_bf16=able)
+            if planning.depends_on_speed(budget, model, training)
+            else None
+        ),
+        multiplies_bf16=able,
     )
 
 
-def speed(device: str, threads: int) -> float:
+def speed(characters: int, training: Mapping[str, Any], *, multiplies_bf16: bool = False) -> float:
     """Operations a second in training a model of 2 x 256: what a plan rests on.
 
-    A character's step is counted as six operations a weight: forward, and twice back.
+    It trains with the batches and the optimizer that a text of N = `characters` is going to
+    be read with. A character's step is counted as six operations a weight: forward, and
+    twice back.
     """
     model, vocabulary_size = ModelSettings(), 64
-    training = TrainingSettings(seq_length=24, batch_size=48, device=device, threads=threads)
-    ids = np.random.default_rng(0).integers(vocabulary_size, size=48 * 24 * 9, dtype=np.uint8)
-    prepare(threads)
-    with contextlib.closing(Workers(threads)) as workers:
-        state = fresh_state(model, training, vocabulary_size)
-        seconds = _step_seconds(state, batches_of(ids, training), training, workers, SPEED_SECONDS)
-    return 6 * model.parameters(0) * 48 * 24 / seconds
+    settings = planning.batched(characters, training)
+    seq_length, batch_size = settings.seq_length, settings.batch_size
+    if "precision" not in training and multiplies_bf16:
+        settings = replace(settings, precision=planning.precision(model, settings))
+    length = 2 * seq_length * batch_size + seq_length + 1
+    ids = np.random.default_rng(0).integers(vocabulary_size, size=length, dtype=np.uint8)
+    prepare(settings.threads)
+    with contextlib.closing(Workers(settings.threads)) as workers:
+        state = fresh_state(model, settings, vocabulary_size)
+        seconds = _step_seconds(state, batches_of(ids, settings), settings, workers, SPEED_SECONDS)
+    return 6 * planning.weights(model) * seq_length * batch_size / seconds
 
 
 def measure(corpus: Corpus, model: ModelSettings, training: TrainingSettings) -> Timing:
@@ -114,6 +124,8 @@ def _step_seconds(
     """What a step takes, from as many as fill about so many seconds."""
     for _ in range(3):  # first steps allocate and compile
         take_step(state, batches, training, 0.0, workers)
+    # Halfway between two of SOAP's dearer steps, so that it meets its share of them.
+    state.optimizer.go_on(TURNED // 2)
     began, steps = time.monotonic(), 0
     while steps < 3 or time.monotonic() - began < seconds:
         take_step(state, batches, training, 0.0, workers)

@@ -22,10 +22,11 @@ def describe(chosen: Plan, corpus: Corpus) -> list[str]:
     train, held_out = len(corpus.ids["train"]), len(corpus.ids["val"])
     epoch = windows_per_epoch(train, training.seq_length, training.batch_size)
     how = [f"{training.optimizer} {training.learning_rate:g}", f"dropout {training.dropout:g}"]
-    if "dropout" in chosen.reasons:
-        how[-1] += f" ({chosen.reasons['dropout']})"
     if training.weight_drop:
         how.append(f"weight drop {training.weight_drop:g}")
+    why = chosen.reasons.get("dropout", chosen.reasons.get("weight_drop"))
+    if why is not None:
+        how[-1] += f" ({why})"
     if not training.carry:
         how.append("no state carried")
     how.append(f"{training.precision} on {training.device}")

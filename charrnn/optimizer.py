@@ -5,7 +5,7 @@ from torch import Tensor
 
 from charrnn.model import CharacterModel
 from charrnn.settings import TrainingSettings
-from charrnn.soap import Soap
+from charrnn.soap import WIDEST, Soap
 from charrnn.workers import Workers
 
 BETAS = (0.9, 0.99)
@@ -16,15 +16,15 @@ class Optimizer:
     """The optimizer that `--optimizer` names, of a model's weights.
 
     `adamw` is AdamW (Loshchilov and Hutter 2019), `sgd` plain gradient descent without
-    momentum, and `soap` SOAP for the matrices and AdamW for the biases. The matrices decay,
-    by the same rule for all three, and the biases do not.
+    momentum, and `soap` SOAP for the matrices, but AdamW for the widest and for the biases.
+    The matrices decay, by the same rule for all three, and the biases do not.
     """
 
     def __init__(self, model: CharacterModel, settings: TrainingSettings) -> None:
         self._others = dict(model.named_parameters())
         self._decay, self._soap = settings.weight_decay, None
         if settings.optimizer == "soap":
-            matrices = [name for name, weight in self._others.items() if weight.ndim > 1]
+            matrices = [n for n, w in self._others.items() if w.ndim > 1 and w.shape[1] <= WIDEST]
             self._soap = Soap({name: self._others.pop(name) for name in matrices})
         others = self._others.values()
         groups = [

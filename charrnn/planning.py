@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from charrnn import machine
-from charrnn.schedule import Budget
+from charrnn.schedule import EVALUATION_SHARE, Budget
 from charrnn.settings import GATES, ModelSettings, TrainingSettings
 
 DEFAULT_MINUTES = 10.0
@@ -24,7 +24,7 @@ SHAPES = (
     *((1, 64), (1, 96), (1, 128), (1, 160), (1, 192), (1, 256), (1, 320)),
     *((2, 256), (2, 384), (2, 512), (2, 768), (2, 1024)),
 )
-"""What L and H are chosen from. A second layer learns more, but begins to later."""
+"""What L and H are chosen from. A second layer learns more, but only later."""
 
 READ_A_WEIGHT = 4.0
 """A shape is worth its time where each weight has so many characters to learn from, read anew
@@ -32,12 +32,6 @@ or again."""
 
 OWN_A_WEIGHT = 0.3
 """And so many of the text's own; a text of fewer is learnt by heart, whatever is dropped."""
-
-THREAD_SPEED = 7e10
-"""Operations a second of a processor thread, where nobody has measured."""
-
-GPU_THREADS = 50
-"""How many such threads a GPU is taken for."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +41,17 @@ class Plan:
     model: ModelSettings
     training: TrainingSettings
     budget: Budget
+    mode: str = "off"
+    """one of PLANS; what follows is empty where nothing was chosen"""
     reasons: dict[str, str] = field(default_factory=dict)
     """by setting, why it was chosen; of what was given, nothing"""
     facts: dict[str, float] = field(default_factory=dict)
-    """what was known: `characters`, and `operations_per_second` where it was measured"""
+    """what was known: `characters`, `multiplies_bf16`, and where it matters
+    `operations_per_second`"""
 
     def to_json(self) -> dict[str, Any]:
         """What run.json keeps besides the settings themselves."""
-        return {"reasons": self.reasons, "facts": self.facts}
+        return {"mode": self.mode, "reasons": self.reasons, "facts": self.facts}
 
 
 def fixed_plan(
@@ -64,16 +61,34 @@ def fixed_plan(
 
     Raises UsageError for a value that cannot be.
     """
-    optimizer = training.get("optimizer", "adamw")
+    optimizer = TrainingSettings(**training).optimizer
     usual = {
-        "learning_rate": LEARNING_RATES.get(optimizer, 1.0),
-        "weight_decay": WEIGHT_DECAYS.get(optimizer, 0.0),
+        "learning_rate": LEARNING_RATES[optimizer],
+        "weight_decay": WEIGHT_DECAYS[optimizer],
     }
-    return Plan(
-        ModelSettings(**model),
-        TrainingSettings(**(usual | dict(training))),
-        budget or Budget(minutes=DEFAULT_MINUTES),
-    )
+    settings = TrainingSettings(**(usual | dict(training)))
+    return Plan(ModelSettings(**model), settings, budget or Budget(minutes=DEFAULT_MINUTES))
+
+
+def depends_on_speed(
+    budget: Budget | None, model: Mapping[str, Any], training: Mapping[str, Any]
+) -> bool:
+    """Whether a plan around these settings has to know how fast the machine is."""
+    given = {*model, *training}
+    settled = {"hidden_size", "layers", "dropout", "weight_drop"} <= given
+    return budget is None or (budget.minutes is not None and not settled)
+
+
+def batched(characters: int, training: Mapping[str, Any]) -> TrainingSettings:
+    """The settings given, with optimizer, T and B for a text of N = `characters`.
+
+    Raises UsageError for a value that cannot be.
+    """
+    TrainingSettings(**training)  # what is given must be possible before anything fits around it
+    chosen: dict[str, Any] = {"seq_length": _seq_length(characters, training)} | dict(training)
+    chosen.setdefault("batch_size", _batch_size(characters, chosen["seq_length"]))
+    chosen.setdefault("optimizer", "soap")
+    return TrainingSettings(**chosen)
 
 
 def plan(
@@ -88,48 +103,45 @@ def plan(
     """Choose what was not given for a training text of N = `characters`.
 
     `model` and `training` are the settings that were given, by name; they are obeyed and
-    the rest fits around them. The machine's facts are its speed while it trains a model of
-    2 x 256 (see `calibration.speed`) and whether it has instructions for bfloat16. Raises
-    UsageError for a value that cannot be.
+    the rest fits around them. What the machine is asked for is its speed while it trains a
+    model of 2 x 256 (see `calibration.speed`), where the plan depends on that, and whether
+    it has instructions for bfloat16. Raises UsageError for a value that cannot be.
     """
-    TrainingSettings(**training)  # what is given must be possible before anything fits around it
-    ModelSettings(**model)
-    speed = operations_per_second or _usual_speed(training)
+    settled = batched(characters, training)
+    settings = ModelSettings(**model)
+    spent = budget or Budget(minutes=DEFAULT_MINUTES)
     reasons: dict[str, str] = {}
-    chosen: dict[str, Any] = {"seq_length": _seq_length(characters, training)} | dict(training)
-    chosen.setdefault("batch_size", _batch_size(characters, chosen["seq_length"]))
-    step_characters = chosen["seq_length"] * chosen["batch_size"]
 
     def read(settings: ModelSettings, budget: Budget) -> float:
         """About how many characters the budget reads."""
         if budget.epochs is not None:
             return budget.epochs * max(1, characters)
         if budget.steps is not None:
-            return float(budget.steps * step_characters)
-        assert budget.minutes is not None
-        return budget.minutes * 60 * _characters_per_second(settings, speed)
+            return float(budget.steps * settled.seq_length * settled.batch_size)
+        assert budget.minutes is not None and operations_per_second is not None
+        seconds = budget.minutes * 60 * (1 - EVALUATION_SHARE)
+        return seconds * _characters_per_second(settings, operations_per_second)
 
-    spent = budget or Budget(minutes=DEFAULT_MINUTES)
-    settings = ModelSettings(**model)
     if not {"hidden_size", "layers"} <= set(model):
         settings, reasons["model"] = _shaped(characters, spent, model, read)
     if budget is None and read(settings, spent) > MOST_EPOCHS * characters:
         spent = Budget(epochs=MOST_EPOCHS)
-    epochs = read(settings, spent) / max(1, characters)
-    _, dropout, weight_drop = next(each for each in DROPPED if epochs >= each[0])
-    if "dropout" not in chosen:
-        reasons["dropout"] = f"text read {_times(epochs)}"
-    chosen = {"dropout": dropout, "weight_drop": weight_drop} | chosen
-    optimizer = chosen.setdefault("optimizer", "soap" if chosen.get("device") != "mps" else "adamw")
-    chosen.setdefault("learning_rate", _learning_rate(optimizer, settings))
-    chosen.setdefault("weight_decay", WEIGHT_DECAYS[optimizer])
-    settled = TrainingSettings(**chosen)
-    if "precision" not in chosen and multiplies_bf16:
-        settled = replace(settled, precision=precision(settings, settled))
-    facts: dict[str, float] = {"characters": characters}
+    chosen: dict[str, Any] = {}
+    if not {"dropout", "weight_drop"} <= set(training):
+        epochs = read(settings, spent) / max(1, characters)
+        _, dropout, weight_drop = next(each for each in DROPPED if epochs >= each[0])
+        chosen = {"dropout": dropout, "weight_drop": weight_drop}
+        said = f"text read {_times(epochs)}"
+        reasons |= {name: said for name in chosen if name not in training}
+    chosen["learning_rate"] = _learning_rate(settled.optimizer, settings)
+    chosen["weight_decay"] = WEIGHT_DECAYS[settled.optimizer]
+    if multiplies_bf16:
+        chosen["precision"] = precision(settings, settled)
+    settled = replace(settled, **{n: v for n, v in chosen.items() if n not in training})
+    facts: dict[str, float] = {"characters": characters, "multiplies_bf16": multiplies_bf16}
     if operations_per_second is not None:
         facts["operations_per_second"] = operations_per_second
-    return Plan(settings, settled, spent, reasons, facts)
+    return Plan(settings, settled, spent, "auto", reasons, facts)
 
 
 def precision(model: ModelSettings, training: TrainingSettings) -> str:
@@ -148,11 +160,6 @@ def precision(model: ModelSettings, training: TrainingSettings) -> str:
 def weights(model: ModelSettings) -> int:
     """How many weights a character passes, whatever the alphabet."""
     return model.parameters(0)
-
-
-def _usual_speed(training: Mapping[str, Any]) -> float:
-    on_cpu = training.get("device", "cpu") == "cpu"
-    return THREAD_SPEED * (training.get("threads", 1) if on_cpu else GPU_THREADS)
 
 
 def _characters_per_second(model: ModelSettings, speed: float) -> float:

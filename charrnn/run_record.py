@@ -66,7 +66,7 @@ class RunRecord:
     changes: list[dict[str, Any]] = field(default_factory=list)
     """what it was gone on with otherwise than before, each with the step: see `changed`"""
     plan: dict[str, Any] = field(default_factory=dict)
-    """what its settings were chosen by, see `Plan.to_json`; empty where nobody wrote it down"""
+    """what its settings were chosen by, see `Plan.to_json`; empty before format 5"""
 
 
 def write_record(run: Path, record: RunRecord) -> None:
@@ -105,6 +105,7 @@ def read_run(run: Path) -> RunRecord | None:
             data["command"] = _command_of_1(data["command"], data["model"]["model"])
         if version < 3:
             data["training"] = _NEW_IN_3 | data["training"]
+            data["command"] += " --on-divergence stop"
             between = data["schedule"]["checkpoint_steps"]
             data["schedule"] = {"evaluation_steps": between} | data["schedule"]
         if version < 4:
@@ -119,7 +120,8 @@ def read_run(run: Path) -> RunRecord | None:
             raise TypeError("paths that are none")
         if not isinstance(data.get("changes", []), list):
             raise TypeError("changes that are none")
-        if not isinstance(data.get("plan", {}), dict):
+        plan = data.get("plan", {})
+        if not isinstance(plan, dict) or (plan and not isinstance(plan["mode"], str)):
             raise TypeError("a plan that is none")
         if not isinstance(data.get("separator", ""), str):
             raise TypeError("a separator that is none")
@@ -151,12 +153,16 @@ def _check_initial(initial: object) -> None:
 
 
 def _command_of_1(command: str, model: str) -> str:
-    """A command of format 1, which gave a --nonlinearity to models that have none to choose."""
+    """A command of format 1, as it has to be given to mean the same.
+
+    It gave a --nonlinearity to models that have none to choose, and left out what there
+    was no choice of.
+    """
     words = shlex.split(command)
     if model != "rnn" and "--nonlinearity" in words:
         place = words.index("--nonlinearity")
         del words[place : place + 2]
-    return shlex.join(words)
+    return shlex.join([*words, "--carry", "--optimizer", "adamw", "--weight-drop", "0.0"])
 
 
 FREE = ("threads", "device", "precision", "keep", "on_divergence")
@@ -207,6 +213,8 @@ def check_same(
         "val_frac": record.val_fraction,
         "test_frac": record.test_fraction,
     }
+    if record.plan:
+        recorded["plan"] = record.plan["mode"]
     for free in FREE:
         del recorded[free]
     asked = {k: _absolute(v) for k, v in given.items() if k in recorded and v != "auto"}

@@ -31,8 +31,11 @@ TAKEN = 2
 TURNED = 10
 """Steps from one time that the axes are turned to the next."""
 
+WIDEST = 2048
+"""C for which axes are kept: what they take grows with its cube."""
+
 YOUNG = 4
-"""The first steps, in which S is the mean of all gradients there were and the axes turn at
+"""The first steps, in which S is the mean of Gᵀ G over all there were, and the axes turn at
 steps 1, 2 and 4."""
 
 _PARTS = 64
@@ -115,7 +118,7 @@ class _Matrix:
 
     def turn(self) -> None:
         """Turn the axes a step nearer to S's eigenvectors."""
-        turned = torch.linalg.qr(self._products @ self._axes).Q
+        turned = _orthogonal(self._products @ self._axes)
         self._mean.copy_(self._mean @ (self._axes.t() @ turned))
         self._axes.copy_(turned)
 
@@ -134,6 +137,14 @@ class _Matrix:
     def _gradient(self) -> Tensor:
         assert self._parameter.grad is not None
         return self._parameter.grad
+
+
+def _orthogonal(vectors: Tensor) -> Tensor:
+    """The Q of their QR factorisation, which MPS has none of."""
+    if vectors.device.type == "mps":
+        return _orthogonal(vectors.cpu()).to(vectors.device)
+    axes: Tensor = torch.linalg.qr(vectors).Q
+    return axes
 
 
 def _of(part: slice, rows: int) -> slice:

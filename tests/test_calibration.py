@@ -93,30 +93,33 @@ def test_it_leaves_no_trace(english_file, tmp_path, monkeypatch):
 
 def test_the_machine_s_speed_is_that_of_a_model_s_step(clock):
     """Six operations a weight and character, in the 0.25 s that a step takes by this clock."""
-    operations = 6 * ModelSettings().parameters(0) * 48 * 24
-    assert calibration.speed("cpu", 1) == pytest.approx(operations / 0.25)
+    operations = 6 * ModelSettings().parameters(0) * 48 * 48
+    given = {"device": "cpu", "threads": 1}
+    assert calibration.speed(10**6, given) == pytest.approx(operations / 0.25)
+    window = given | {"batch_size": 3, "seq_length": 5}
+    assert calibration.speed(10**6, window) == pytest.approx(operations / 0.25 * 3 * 5 / 48**2)
 
 
 @pytest.mark.parametrize(
     ("budget", "measured"),
     [
-        (None, [("cpu", 2)]),
-        (Budget(minutes=3.0), [("cpu", 2)]),
-        (Budget(steps=3), []),
-        (Budget(epochs=3.0), []),
+        (None, True),
+        (Budget(minutes=3.0), True),
+        (Budget(steps=3), False),
+        (Budget(epochs=3.0), False),
     ],
 )
 def test_the_machine_is_measured_where_time_decides(budget, measured, monkeypatch):
     asked = []
 
-    def speed(*machine):
+    def speed(*machine, multiplies_bf16):
         asked.append(machine)
         return 1e11
 
     monkeypatch.setattr(calibration, "speed", speed)
     given = {"threads": 2, "device": "cpu"}
     made = calibration.plan(10**6, budget=budget, model={"model": "lstm"}, training=given)
-    assert asked == measured
+    assert asked == [(10**6, given)] * measured
     assert made == planning.plan(
         characters=10**6,
         budget=budget,

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import typer
 from hypothesis import given, settings
-from test_planning import budgets, chosen, lengths, models, trainings
+from test_planning import SPEED, budgets, chosen, lengths, made_with, models, trainings
 
 from charrnn.batches import windows_per_epoch
 from charrnn.cli import app
 from charrnn.corpus import read_corpus
 from charrnn.explanation import describe, explicit_command
-from charrnn.planning import Plan, plan
+from charrnn.planning import Plan
 from charrnn.schedule import Budget
 from charrnn.settings import MODELS, ModelSettings, TrainingSettings, to_json
 
@@ -38,13 +38,27 @@ def test_a_plan_is_described_in_three_lines_with_true_numbers(
     sizes = made.training.seq_length, made.training.batch_size
     assert f"{windows_per_epoch(train, *sizes):,} steps" in training
     assert {str(size) for size in sizes} <= set(training.replace(",", " ").split())
+    assert f"({made.reasons['model']})" in model
+    assert f"{made.training.optimizer} {made.training.learning_rate:g}, " in training
+    assert f"dropout {made.training.dropout:g} ({made.reasons['dropout']})" in training
+
+
+def test_what_was_given_needs_no_reason(english_file: Path) -> None:
+    given = {"dropout": 0.1, "weight_drop": 0.2}
+    sizes = {"hidden_size": 8, "layers": 3}
+    made = made_with(SPEED, characters=2_000, budget=None, model=sizes, training=given)
+    lines = describe(made, read_corpus([english_file]))
+    assert "3 x 8 gru" in lines[1]
+    assert "dropout 0.1, weight drop 0.2, " in lines[2]
+    assert not any("(" in line for line in lines)
 
 
 def test_a_plan_says_what_is_unusual_about_it(english_file: Path) -> None:
     corpus = read_corpus([english_file])
     usual = " ".join(describe(chosen(10_000), corpus))
     unusual = {"optimizer": "sgd", "weight_drop": 0.25, "carry": False}
-    made = plan(
+    made = made_with(
+        SPEED,
         characters=10_000,
         budget=None,
         model={"model": "rnn", "nonlinearity": "sigmoid"},
@@ -90,7 +104,7 @@ def planned(values: dict[str, Any]) -> Plan:
 def test_the_explicit_command_parses_back_to_the_same_plan(
     characters: int, model: dict[str, Any], training: dict[str, Any], budget: Budget
 ) -> None:
-    made = plan(characters=characters, budget=budget, model=model, training=training)
+    made = made_with(SPEED, characters=characters, budget=budget, model=model, training=training)
     assert planned(parsed(explicit_command([Path("a.txt")], made, []))) == settled(made)
 
 
@@ -114,7 +128,7 @@ def test_the_explicit_command_survives_a_file_that_is_called_like_a_flag() -> No
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_explicit_command_leaves_no_setting_out(model: str) -> None:
-    made = plan(characters=10_000, budget=None, model={"model": model}, training={})
+    made = made_with(SPEED, characters=10_000, budget=None, model={"model": model})
     flags = {word for word in shlex.split(explicit_command([], made, [])) if word[:2] == "--"}
     names = {*to_json(made.model), *to_json(made.training), *made.budget.to_json()}
     names -= set() if model == "rnn" else {"nonlinearity"}  # refused where there is none

@@ -132,6 +132,16 @@ def test_a_run_of_format_1_means_what_it_meant(early_run: Path) -> None:
     assert words[words.index("--model") : words.index("--hidden-size")] == (
         ["--model", "gru", "--embedding-size", "3"]  # and no nonlinearity, which is refused
     )
+    left_out = [
+        "--carry",
+        "--optimizer",
+        "adamw",
+        "--weight-drop",
+        "0.0",
+        "--on-divergence",
+        "stop",
+    ]
+    assert words[-len(left_out) :] == left_out
 
 
 def test_a_run_of_format_2_means_what_it_meant(tmp_path: Path) -> None:
@@ -182,11 +192,17 @@ def test_a_run_of_format_5_means_what_it_meant() -> None:
     assert json.loads((GOLDEN / "run-5" / RUN_FILE).read_text(encoding="utf-8"))["format"] == 5
     assert (record.training.optimizer, record.training.learning_rate) == ("soap", 0.014)
     assert record.plan == {
+        "mode": "auto",
         "reasons": {
             "model": "as much as this budget can teach",
-            "dropout": "the text is read about 0.2 times",
+            "dropout": "text read about 0.2 times",
+            "weight_drop": "text read about 0.2 times",
         },
-        "facts": {"characters": 1350, "operations_per_second": 1e11},
+        "facts": {
+            "characters": 1350,
+            "multiplies_bf16": False,
+            "operations_per_second": 1e11,
+        },
     }
 
 

@@ -14,6 +14,7 @@ from charrnn.planning import (
     MOST_EPOCHS,
     WEIGHT_DECAYS,
     Plan,
+    depends_on_speed,
     fixed_plan,
     plan,
     weights,
@@ -34,8 +35,17 @@ from charrnn.settings import (
 lengths = st.integers(2, 2_000) | st.integers(2, 10**9)
 
 
+SPEED = 1.4e11
+"""Operations a second of two processor threads."""
+
+
 def chosen(characters: int, budget: Budget | None = None, **training: Any) -> Plan:
-    return plan(characters=characters, budget=budget, model={}, training=training)
+    return made_with(SPEED, characters=characters, budget=budget, training=training)
+
+
+def made_with(speed: float, **given: Any) -> Plan:
+    """A plan, of a machine of this speed."""
+    return plan(**{"model": {}, "training": {}} | given, operations_per_second=speed)
 
 
 # What is chosen
@@ -62,7 +72,7 @@ def test_what_is_chosen_fits_around_a_size_that_is_given(
 
 
 def test_a_larger_text_gets_a_model_no_smaller() -> None:
-    sizes = [chosen(10**power).model.hidden_size for power in range(1, 9)]
+    sizes = [weights(chosen(10**power).model) for power in range(1, 9)]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[-1]
 
@@ -118,7 +128,6 @@ def test_each_optimizer_gets_a_learning_rate_and_a_decay_of_its_own() -> None:
     adamw, soap, sgd = (chosen(10_000, optimizer=name).training for name in OPTIMIZERS)
     assert [each.optimizer for each in (adamw, soap, sgd)] == ["adamw", "soap", "sgd"]
     assert chosen(10_000).training == soap
-    assert chosen(10_000, device="mps").training.optimizer == "adamw"  # which has no QR
     assert sgd.learning_rate > 100 * adamw.learning_rate
     # What a step takes off the matrices is about the same.
     shares = [t.learning_rate * t.weight_decay for t in (adamw, sgd)]
@@ -127,15 +136,8 @@ def test_each_optimizer_gets_a_learning_rate_and_a_decay_of_its_own() -> None:
     assert (given.learning_rate, given.weight_decay) == (0.5, 0.0)
 
 
-SPEED = 1.4e11
-"""Operations a second of two processor threads."""
-
-
 def in_time(minutes: float, characters: int = 30_000_000, speed: float = SPEED) -> Plan:
-    budget = Budget(minutes=minutes)
-    return plan(
-        characters=characters, budget=budget, model={}, training={}, operations_per_second=speed
-    )
+    return made_with(speed, characters=characters, budget=Budget(minutes=minutes))
 
 
 def test_the_model_grows_with_the_budget() -> None:
@@ -151,9 +153,8 @@ def test_more_time_or_a_faster_machine_never_means_a_smaller_model(
     minutes: float, more: float, speed: float, characters: int
 ) -> None:
     size = weights(in_time(minutes, characters, speed).model)
-    longer = in_time(minutes * more, characters, speed).model
-    assert weights(longer) >= size
-    assert weights(in_time(minutes, characters, speed * more).model) == weights(longer)
+    assert weights(in_time(minutes * more, characters, speed).model) >= size
+    assert weights(in_time(minutes, characters, speed * more).model) >= size
 
 
 @settings(deadline=None, max_examples=100)
@@ -161,18 +162,32 @@ def test_more_time_or_a_faster_machine_never_means_a_smaller_model(
 def test_a_plan_follows_from_its_facts_and_keeps_them(minutes: float, characters: int) -> None:
     made = in_time(minutes, characters)
     assert made == in_time(minutes, characters)
-    assert made.facts == {"characters": characters, "operations_per_second": SPEED}
-    assert set(made.reasons) == {"model", "dropout"}
+    assert made.facts == {
+        "characters": characters,
+        "multiplies_bf16": False,
+        "operations_per_second": SPEED,
+    }
+    assert set(made.reasons) == {"model", "dropout", "weight_drop"}
+    assert made.mode == "auto"
 
 
 def test_a_reason_is_given_for_what_was_chosen_alone() -> None:
-    made = plan(
-        characters=10_000,
-        budget=None,
-        model={"hidden_size": 7, "layers": 1},
-        training={"dropout": 0.1},
-    )
-    assert made.reasons == {}
+    sizes, shares = {"hidden_size": 7, "layers": 1}, {"dropout": 0.1, "weight_drop": 0.0}
+    given: dict[str, Any] = {"characters": 10_000, "budget": Budget(minutes=3.0)}
+    assert made_with(SPEED, **given, model=sizes, training=shares).reasons == {}
+    assert set(made_with(SPEED, **given, model=sizes).reasons) == {"dropout", "weight_drop"}
+    half = made_with(SPEED, **given, model=sizes, training={"dropout": 0.1})
+    assert set(half.reasons) == {"weight_drop"}
+
+
+def test_the_machine_s_speed_is_not_asked_for_where_nothing_depends_on_it() -> None:
+    sizes, shares = {"hidden_size": 7, "layers": 1}, {"dropout": 0.1, "weight_drop": 0.0}
+    minutes, steps = Budget(minutes=3.0), Budget(steps=3)
+    assert depends_on_speed(None, sizes, shares)
+    assert depends_on_speed(minutes, sizes, {}) and depends_on_speed(minutes, {}, shares)
+    assert not depends_on_speed(steps, {}, {}) and not depends_on_speed(minutes, sizes, shares)
+    for budget, model, training in (steps, {}, {}), (minutes, sizes, shares):
+        plan(characters=10**6, budget=budget, model=model, training=training)
 
 
 def test_without_a_plan_neither_text_nor_budget_changes_a_setting() -> None:
@@ -243,7 +258,7 @@ budgets = st.one_of(
 def test_what_is_given_is_obeyed(
     characters: int, model: dict[str, Any], training: dict[str, Any], budget: Budget
 ) -> None:
-    made = plan(characters=characters, budget=budget, model=model, training=training)
+    made = made_with(SPEED, characters=characters, budget=budget, model=model, training=training)
     assert model.items() <= to_json(made.model).items()
     assert training.items() <= to_json(made.training).items()
     assert made.budget == budget
@@ -266,7 +281,7 @@ def test_a_value_that_cannot_be_is_refused_by_its_flag(
 ) -> None:
     (name,) = model | training
     with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} "):
-        plan(characters=10_000, budget=None, model=model, training=training)
+        made_with(SPEED, characters=10_000, budget=None, model=model, training=training)
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,9 @@ def test_ctrl_c_while_the_command_is_loaded_says_nothing():
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-def test_a_signal_in_the_calibration_leaves_nothing(command, tmp_path):
-    moments = [("charrnn.calibration.measure", 1, signal.SIGHUP)]
+@pytest.mark.parametrize("what", ["speed", "measure"])
+def test_a_signal_in_the_calibration_leaves_nothing(what, command, tmp_path):
+    moments = [(f"charrnn.calibration.{what}", 1, signal.SIGHUP)]
     done = signalled(moments, *command, *FLAGS, "--minutes", 0.01)
     assert_error(done, 129, "before the first step")
     assert not list(tmp_path.iterdir())

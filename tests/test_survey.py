@@ -144,12 +144,18 @@ def test_an_epoch_takes_its_steps_times_what_one_was_measured_to_take(
         return calibration.Timing(step_seconds=0.25, evaluation_seconds=9.0)
 
     monkeypatch.setattr(machine, "processors", lambda: 1)
-    monkeypatch.setattr(calibration, "speed", lambda *_: 1e11)
+    monkeypatch.setattr(calibration, "speed", lambda *_, **__: 1e11)
     monkeypatch.setattr(calibration, "measure", fake)
     seconds = epoch_seconds([english_file], Reading())
     ((characters, model, training),) = measured
     assert characters == len(read_corpus([english_file]).ids["train"])
-    default = planning.plan(characters=characters, budget=None, model={}, training={"threads": 1})
+    default = planning.plan(
+        characters=characters,
+        budget=None,
+        model={},
+        training={"threads": 1},
+        operations_per_second=1e11,
+    )
     assert model == default.model
     assert (training.seq_length, training.batch_size) == (
         default.training.seq_length,
@@ -163,7 +169,7 @@ def test_an_epoch_takes_its_steps_times_what_one_was_measured_to_take(
 def test_a_text_too_short_to_train_on_has_no_epoch(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibration, "speed", lambda *_: 1e11)
+    monkeypatch.setattr(calibration, "speed", lambda *_, **__: 1e11)
     path = tmp_path / "short.txt"
     path.write_text(text)
     assert epoch_seconds([path], Reading()) is None

@@ -197,7 +197,7 @@ def test_the_plan_that_is_printed_is_the_one_in_run_json(whole: Run) -> None:
     planned = Plan(record.model, record.training, Budget(**record.budget), **record.plan)  # type: ignore[arg-type]
     printed = whole.done.stderr.splitlines()[:3]
     assert describe(planned, recorded_corpus(record)) == printed
-    assert record.plan["facts"].keys() == {"characters"}  # steps are counted, not timed
+    assert "operations_per_second" not in record.plan["facts"]  # steps are counted, not timed
 
 
 def test_every_checkpoint_asked_for_is_there_and_whole(whole: Run) -> None:

@@ -50,6 +50,7 @@ CASES = {
     "gru-bf16": ("gru", {"dropout": 0.3, "precision": "bf16"}),
     "sgd": ("gru", {"optimizer": "sgd", "learning_rate": 1.0}),
     "soap": ("gru", {"optimizer": "soap", "dropout": 0.3}),
+    "soap-workers": ("gru", {"optimizer": "soap", "threads": 2, "batch_size": 16}),
     "soap-lstm": ("lstm", {"optimizer": "soap", "weight_drop": 0.2}),
     "weight-drop": ("lstm", {"weight_drop": 0.4, "dropout": 0.3}),
     "no-carry": ("product", {"carry": False}),

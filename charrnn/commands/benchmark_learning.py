@@ -129,7 +129,7 @@ def learning(
         finally:  # what was done before a failure, or Ctrl-C, is told, too
             if not json:
                 learning_table.show(groups, budget)
-        best = learning_table.median(learning_table.ranked(groups)[0])
+        best = learning_table.best(groups)
         if best.learned.diverged:
             raise DivergenceError(
                 f"no run came to its end: {best.learned.diverged}",

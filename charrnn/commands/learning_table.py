@@ -39,6 +39,13 @@ def median(runs: Sequence["Run"]) -> "Run":
     return sorted(runs, key=lambda run: run.nats_per_char)[len(runs) // 2]
 
 
+def best(groups: Sequence[Sequence["Run"]]) -> "Run":
+    """The median run of the best model; of one that mostly diverged, its best run."""
+    runs = ranked(groups)[0]
+    found = median(runs)
+    return min(runs, key=lambda run: run.nats_per_char) if found.learned.diverged else found
+
+
 def ranked(groups: Sequence[Sequence["Run"]]) -> list[Sequence["Run"]]:
     """The runs of each model, the best median first; those of which none is done left out."""
     return sorted(filter(None, groups), key=lambda runs: median(runs).nats_per_char)
