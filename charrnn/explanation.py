@@ -7,7 +7,7 @@ from pathlib import Path
 from charrnn.batches import windows_per_epoch
 from charrnn.corpus import Corpus
 from charrnn.documents import title
-from charrnn.planning import Plan
+from charrnn.planning import REGULARISERS, Plan
 from charrnn.settings import to_json
 
 _NAMED = 5  # files
@@ -21,11 +21,11 @@ def describe(chosen: Plan, corpus: Corpus) -> list[str]:
         names += f" and {len(corpus.texts) - _NAMED:,} more files"
     train, held_out = len(corpus.ids["train"]), len(corpus.ids["val"])
     epoch = windows_per_epoch(train, training.seq_length, training.batch_size)
-    how = [f"{training.optimizer} {training.learning_rate:g}", f"dropout {training.dropout:g}"]
+    how = [f"{training.optimizer} {training.learning_rate:g}"]
+    how.append(f"decay {training.weight_decay:g}, dropout {training.dropout:g}")
     if training.weight_drop:
         how.append(f"weight drop {training.weight_drop:g}")
-    why = chosen.reasons.get("dropout", chosen.reasons.get("weight_drop"))
-    if why is not None:
+    for why in {chosen.reasons[name] for name in REGULARISERS & set(chosen.reasons)}:
         how[-1] += f" ({why})"
     if not training.carry:
         how.append("no state carried")

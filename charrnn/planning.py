@@ -12,13 +12,22 @@ DEFAULT_MINUTES = 10.0
 MOST_EPOCHS = 30.0
 """The budget where none is given: these minutes, or these epochs of a text read sooner."""
 
-DROPPED = ((20.0, 0.6, 0.3), (12.0, 0.5, 0.0), (5.0, 0.3, 0.0), (0.0, 0.0, 0.0))
-"""From so many epochs on, what share is dropped of outputs, and of recurrent weights: a text
-that is read many times is learnt by heart unless something is left out."""
+REGULARISED = (
+    *((40.0, 0.6, 0.3, 0.1), (25.0, 0.5, 0.0, 0.1), (12.0, 0.2, 0.0, 0.2)),
+    *((4.0, 0.1, 0.0, 0.3), (0.0, 0.0, 0.0, 0.1)),
+)
+"""From so many readings of the text on, times the weights there are for each of its characters:
+what share of outputs is dropped, and of recurrent weights, and the weight decay. What is
+read often, by a model that has room for it, is learnt by heart unless something is left out."""
+
+REGULARISERS = {"dropout", "weight_drop", "weight_decay"}
+"""The settings by which a plan keeps a model from learning by heart."""
 
 LEARNING_RATES = {"adamw": 7e-3, "soap": 1e-2, "sgd": 4.0}
-WEIGHT_DECAYS = {"adamw": 0.1, "soap": 0.1, "sgd": 2e-4}
-"""By optimizer; the matrices shrink by about the same share a step with each."""
+"""By optimizer."""
+
+SGD_DECAY = 2e-4 / 0.1
+"""Its decay as a share of the others', so that matrices shrink as much a step with each."""
 
 SHAPES = (
     *((1, 64), (1, 96), (1, 128), (1, 160), (1, 192), (1, 256), (1, 320)),
@@ -64,7 +73,7 @@ def fixed_plan(
     optimizer = TrainingSettings(**training).optimizer
     usual = {
         "learning_rate": LEARNING_RATES[optimizer],
-        "weight_decay": WEIGHT_DECAYS[optimizer],
+        "weight_decay": _weight_decay(optimizer, 0.1),
     }
     settings = TrainingSettings(**(usual | dict(training)))
     return Plan(ModelSettings(**model), settings, budget or Budget(minutes=DEFAULT_MINUTES))
@@ -75,7 +84,7 @@ def depends_on_speed(
 ) -> bool:
     """Whether a plan around these settings has to know how fast the machine is."""
     given = {*model, *training}
-    settled = {"hidden_size", "layers", "dropout", "weight_drop"} <= given
+    settled = {"hidden_size", "layers", *REGULARISERS} <= given
     return budget is None or (budget.minutes is not None and not settled)
 
 
@@ -126,15 +135,15 @@ def plan(
         settings, reasons["model"] = _shaped(characters, spent, model, read)
     if budget is None and read(settings, spent) > MOST_EPOCHS * characters:
         spent = Budget(epochs=MOST_EPOCHS)
-    chosen: dict[str, Any] = {}
-    if not {"dropout", "weight_drop"} <= set(training):
+    chosen: dict[str, Any] = {"learning_rate": _learning_rate(settled.optimizer, settings)}
+    if not set(training) >= REGULARISERS:
         epochs = read(settings, spent) / max(1, characters)
-        _, dropout, weight_drop = next(each for each in DROPPED if epochs >= each[0])
-        chosen = {"dropout": dropout, "weight_drop": weight_drop}
+        load = epochs * weights(settings) / max(1, characters)
+        _, dropout, weight_drop, decay = next(each for each in REGULARISED if load >= each[0])
+        chosen |= {"dropout": dropout, "weight_drop": weight_drop}
+        chosen["weight_decay"] = _weight_decay(settled.optimizer, decay)
         said = f"text read {_times(epochs)}"
-        reasons |= {name: said for name in chosen if name not in training}
-    chosen["learning_rate"] = _learning_rate(settled.optimizer, settings)
-    chosen["weight_decay"] = WEIGHT_DECAYS[settled.optimizer]
+        reasons |= {name: said for name in sorted(REGULARISERS) if name not in training}
     if multiplies_bf16:
         chosen["precision"] = precision(settings, settled)
     settled = replace(settled, **{n: v for n, v in chosen.items() if n not in training})
@@ -204,6 +213,10 @@ def _learning_rate(optimizer: str, model: ModelSettings) -> float:
     if model.layers == 1 and model.hidden_size <= 320:
         return round(1.4 * usual, 4)
     return round(usual * min(1.0, 384 / model.hidden_size), 4)
+
+
+def _weight_decay(optimizer: str, decay: float) -> float:
+    return decay * SGD_DECAY if optimizer == "sgd" else decay
 
 
 def _seq_length(characters: int, training: Mapping[str, Any]) -> int:

@@ -40,16 +40,17 @@ def test_a_plan_is_described_in_three_lines_with_true_numbers(
     assert {str(size) for size in sizes} <= set(training.replace(",", " ").split())
     assert f"({made.reasons['model']})" in model
     assert f"{made.training.optimizer} {made.training.learning_rate:g}, " in training
-    assert f"dropout {made.training.dropout:g} ({made.reasons['dropout']})" in training
+    assert f"dropout {made.training.dropout:g}, " in training
+    assert f" ({made.reasons['dropout']}), " in training
 
 
 def test_what_was_given_needs_no_reason(english_file: Path) -> None:
-    given = {"dropout": 0.1, "weight_drop": 0.2}
+    given = {"dropout": 0.1, "weight_drop": 0.2, "weight_decay": 0.3}
     sizes = {"hidden_size": 8, "layers": 3}
     made = made_with(SPEED, characters=2_000, budget=None, model=sizes, training=given)
     lines = describe(made, read_corpus([english_file]))
     assert "3 x 8 gru" in lines[1]
-    assert "dropout 0.1, weight drop 0.2, " in lines[2]
+    assert "decay 0.3, dropout 0.1, weight drop 0.2, " in lines[2]
     assert not any("(" in line for line in lines)
 
 

@@ -197,6 +197,7 @@ def test_a_run_of_format_5_means_what_it_meant() -> None:
             "model": "as much as this budget can teach",
             "dropout": "text read about 0.2 times",
             "weight_drop": "text read about 0.2 times",
+            "weight_decay": "text read about 0.2 times",
         },
         "facts": {
             "characters": 1350,

@@ -50,11 +50,12 @@ Plan = Annotated[
     str | None, option("--plan", "auto (default), or off: the same for all texts.", _TRAINING)
 ]
 Optimizer = Annotated[
-    str | None, option("--optimizer", "soap (default), adamw, or sgd without momentum.", _TRAINING)
+    str | None,
+    option("--optimizer", "soap (the plan's), adamw; sgd, without momentum.", _TRAINING),
 ]
 LearningRate = Annotated[
     float | None,
-    option("--learning-rate", "The schedule's highest (default: the optimizer's).", _TRAINING),
+    option("--learning-rate", "The schedule's highest (default: by optimizer, size).", _TRAINING),
 ]
 WeightDecay = Annotated[
     float | None,
