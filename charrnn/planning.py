@@ -14,7 +14,7 @@ MOST_EPOCHS = 30.0
 
 REGULARISED = (
     *((40.0, 0.6, 0.3, 0.1), (25.0, 0.5, 0.0, 0.1), (12.0, 0.2, 0.0, 0.2)),
-    *((4.0, 0.1, 0.0, 0.3), (0.0, 0.0, 0.0, 0.1)),
+    *((8.0, 0.1, 0.0, 0.2), (4.0, 0.0, 0.0, 0.5), (0.0, 0.0, 0.0, 0.1)),
 )
 """From so many readings of the text on, times the weights there are for each of its characters:
 what share of outputs is dropped, and of recurrent weights, and the weight decay. What is
