@@ -30,6 +30,7 @@ from charrnn.workers import prepare
 
 ROW = {
     "seconds": 78.0,
+    "epochs": 0.0,  # where they are given, the budget
     "share": 1.0,  # of the training text, its end
     "model": "gru",
     "hidden_size": 256,
@@ -46,8 +47,9 @@ ROW = {
     "decay": 0.1,
     "shape": "cosine",  # of the rate: cosine, linear
     "average": 0.0,  # of the weights, by steps: scored besides
-    # Muon (Jordan et al. 2024), its iterations those of Polar Express (Amsel et al. 2025):
+    # Muon (Jordan et al. 2024), its iterations those of Polar Express (Amsel et al. 2025) or his:
     "iterations": 3,
+    "coefficients": "polar",  # polar, jordan
     "normed_rows": False,  # as NorMuon (Li et al. 2025)
     # SOAP (Vyas et al. 2024):
     "sides": "right",  # right, left, both
@@ -65,6 +67,7 @@ POLAR = (
     (3.3184196573706015, -2.488488024314874, 0.51004894012372),
     (2.300652019954817, -1.6689039845749113, 0.4188073119525673),
 )
+JORDAN = (3.4445, -4.7750, 2.0315)
 
 
 class Muon:
@@ -89,7 +92,8 @@ class Muon:
         self.weight.sub_(step, alpha=rate * 0.2 * math.sqrt(max(blocks.shape[1:])))
 
     def polar(self, x: Tensor) -> Tensor:
-        for number, (a, b, c) in enumerate(POLAR[: self.row["iterations"]]):
+        steps = POLAR if self.row["coefficients"] == "polar" else (JORDAN,) * 5
+        for number, (a, b, c) in enumerate(steps[: self.row["iterations"]]):
             square = x @ x.mT
             if not number:  # the root of its norm is no less than the largest singular value
                 largest = square.norm(dim=(1, 2), keepdim=True).sqrt() * 1.01
@@ -189,7 +193,13 @@ def main() -> None:
         return round(found.nats_per_char, 4)
 
     began, step, losses, curve, carried = time.process_time(), 0, [], [], state.carried
-    while (done := (time.process_time() - began) / row["seconds"]) < 1:
+
+    def spent() -> float:
+        if row["epochs"]:
+            return step / (row["epochs"] * batches.per_epoch)
+        return (time.process_time() - began) / row["seconds"]
+
+    while (done := spent()) < 1:
         if len(curve) < int(4 * done):
             paused = time.process_time()
             curve.append(judge())
@@ -227,11 +237,11 @@ def main() -> None:
             torch._foreach_lerp_(average, list(model.parameters()), 1 - row["average"])
         losses.append(float(loss))
         step += 1
-    seen = step * row["seq_length"] * row["batch_size"]
+    seen, taken = step * row["seq_length"] * row["batch_size"], time.process_time() - began
     said = {"row": sys.argv[2:], "nats_per_char": judge(), "on_the_way": curve}
     said |= {"training": round(float(np.mean(losses[-len(losses) // 4 :])), 4)}
     said |= {"epochs": round(seen / len(train), 2), "steps": step}
-    said |= {"characters_per_second": round(seen / row["seconds"])}
+    said |= {"characters_per_second": round(seen / taken)}
     if row["average"]:
         with torch.no_grad():
             for weight, mean in zip(model.parameters(), average, strict=True):
