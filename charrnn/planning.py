@@ -20,7 +20,8 @@ REGULARISED = (
 what share of outputs is dropped, and of recurrent weights, and the weight decay. What is
 read often, by a model that has room for it, is learnt by heart unless something is left out."""
 
-REGULARISERS = {"dropout", "weight_drop", "weight_decay"}
+DROPS = {"dropout", "weight_drop"}
+REGULARISERS = {*DROPS, "weight_decay"}
 """The settings by which a plan keeps a model from learning by heart."""
 
 LEARNING_RATES = {"adamw": 7e-3, "soap": 1e-2, "sgd": 4.0}
@@ -84,7 +85,7 @@ def depends_on_speed(
 ) -> bool:
     """Whether a plan around these settings has to know how fast the machine is."""
     given = {*model, *training}
-    settled = {"hidden_size", "layers", *REGULARISERS} <= given
+    settled = {"hidden_size", "layers"} <= given and bool(DROPS & given)
     return budget is None or (budget.minutes is not None and not settled)
 
 
@@ -136,7 +137,8 @@ def plan(
     if budget is None and read(settings, spent) > MOST_EPOCHS * characters:
         spent = Budget(epochs=MOST_EPOCHS)
     chosen: dict[str, Any] = {"learning_rate": _learning_rate(settled.optimizer, settings)}
-    if not set(training) >= REGULARISERS:
+    chosen["weight_decay"] = _weight_decay(settled.optimizer, 0.1)
+    if not DROPS & set(training):  # else whoever gave one has taken the matter in hand
         epochs = read(settings, spent) / max(1, characters)
         load = epochs * weights(settings) / max(1, characters)
         _, dropout, weight_drop, decay = next(each for each in REGULARISED if load >= each[0])

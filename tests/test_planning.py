@@ -172,15 +172,23 @@ def test_a_plan_follows_from_its_facts_and_keeps_them(minutes: float, characters
 
 
 SIZES = {"hidden_size": 7, "layers": 1}
-SHARES = {"dropout": 0.1, "weight_drop": 0.0, "weight_decay": 0.1}
+SHARES = {"dropout": 0.1}
 
 
 def test_a_reason_is_given_for_what_was_chosen_alone() -> None:
     given: dict[str, Any] = {"characters": 10_000, "budget": Budget(minutes=3.0)}
     assert made_with(SPEED, **given, model=SIZES, training=SHARES).reasons == {}
     assert set(made_with(SPEED, **given, model=SIZES).reasons) == REGULARISERS
-    half = made_with(SPEED, **given, model=SIZES, training={"dropout": 0.1})
-    assert set(half.reasons) == REGULARISERS - {"dropout"}
+    decaying = made_with(SPEED, **given, model=SIZES, training={"weight_decay": 0.0})
+    assert set(decaying.reasons) == REGULARISERS - {"weight_decay"}
+
+
+@pytest.mark.parametrize("given", [{"dropout": 0.0}, {"weight_drop": 0.2}])
+def test_who_says_what_is_dropped_is_not_helped(given: dict[str, float]) -> None:
+    """A text of three thousand characters would have the most of all dropped."""
+    training, usual = chosen(3_000, **given).training, TrainingSettings(**given)
+    assert (training.dropout, training.weight_drop) == (usual.dropout, usual.weight_drop)
+    assert training.weight_decay == 0.1
 
 
 def test_the_machine_s_speed_is_not_asked_for_where_nothing_depends_on_it() -> None:

@@ -69,7 +69,7 @@ def learning(
       charrnn benchmark learning --models all --hidden-size 128 --epochs 3
       charrnn benchmark learning --cold-windows 64 --cold-windows 256 --json
 
-    Each trains as charrnn train would, in a process and a directory of its own that are gone
+    Each trains as `train` does, in a process and a directory of its own that are gone
     afterwards; the last tenth of the text is held out. All train under the plan that is made
     for the first one: only the cell is another. Time is wall clock from the first step to the
     last, evaluations left out.
