@@ -103,7 +103,7 @@ def test_workers_share_it_and_change_nothing(threads: int) -> None:
     finally:
         workers.close()
     for alone, shared in zip(*ends, strict=True):
-        torch.testing.assert_close(alone, shared, rtol=0, atol=1e-3)
+        torch.testing.assert_close(alone, shared, rtol=0, atol=5e-3)
 
 
 def end_of_three(workers: Workers | None) -> list[torch.Tensor]:
