@@ -334,6 +334,7 @@ def test_ctrl_c_on_a_terminal_ends_the_live_display(english_file: Path, tmp_path
         (["--seed", "1"], "--seed"),
         (["--no-carry"], "begun with --carry"),
         (["--optimizer", "sgd"], "soap for --optimizer"),
+        (["--plan", "off"], "auto for --plan"),
         (["--weight-drop", "0.1"], "--weight-drop"),
         (["--nonlinearity", "relu"], "--nonlinearity"),
         (["--steps", "39"], "40 for --steps"),

@@ -59,7 +59,7 @@ LearningRate = Annotated[
 ]
 WeightDecay = Annotated[
     float | None,
-    option("--weight-decay", "Decay of the matrices (default 0.1; sgd 0.0002).", _TRAINING),
+    option("--weight-decay", "Decay of the matrices (default 0.1 to 0.5).", _TRAINING),
 ]
 Clip = Annotated[
     float | None, option("--clip", "Largest gradient norm (default 1); 0: any.", _TRAINING)

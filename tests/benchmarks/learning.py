@@ -95,8 +95,10 @@ class Muon:
         steps = POLAR if self.row["coefficients"] == "polar" else (JORDAN,) * 5
         for number, (a, b, c) in enumerate(steps[: self.row["iterations"]]):
             square = x @ x.mT
-            if not number:  # the root of its norm is no less than the largest singular value
-                largest = square.norm(dim=(1, 2), keepdim=True).sqrt() * 1.01
+            if not number:  # either norm is no less than the largest singular value
+                largest = x.norm(dim=(1, 2), keepdim=True)
+                if self.row["coefficients"] == "polar":
+                    largest = square.norm(dim=(1, 2), keepdim=True).sqrt() * 1.01
                 x, square = x / largest, square / largest**2
             x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
         return x
