@@ -124,15 +124,20 @@ class _Matrix:
 
     def move(self, part: slice, step: int, learning_rate: float, weight_decay: float) -> None:
         """Take the step."""
+        first, second = (1.0 - beta**step for beta in BETAS)
         rows = _of(part, len(self.weight))
-        weight, mean, square = self.weight[rows], self._mean[rows], self._square[rows]
+        mean, square = self._mean[rows], self._square[rows]
         along = self._gradient()[rows] @ self._axes
         mean.lerp_(along, 1.0 - BETAS[0])
         square.lerp_(along.square_(), 1.0 - BETAS[1])
-        first, second = (1.0 - beta**step for beta in BETAS)
-        size = (square / second).sqrt_().add_(1e-8)
-        weight.mul_(1.0 - learning_rate * weight_decay)
-        weight.addmm_((mean / size).div_(first), self._axes.t(), alpha=-learning_rate)
+        # What corrects the means is left to the last factor: each pass over a matrix costs.
+        torch.sqrt(square, out=along).add_(1e-8 * second**0.5)
+        self.weight[rows].addmm_(
+            torch.div(mean, along, out=along),
+            self._axes.t(),
+            beta=1.0 - learning_rate * weight_decay,
+            alpha=-learning_rate * second**0.5 / first,
+        )
 
     def _gradient(self) -> Tensor:
         assert self._parameter.grad is not None

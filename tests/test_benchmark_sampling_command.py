@@ -1,11 +1,15 @@
 """charrnn benchmark sampling, end to end: rows as they come, the table, what is left out."""
 
 import json
+import os
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import charrnn
 from test_cli import assert_error
+from test_train_command import signalled
 
 from charrnn import cold_start, sampling_benchmark
 from charrnn.benchmark import Measured
@@ -142,3 +146,19 @@ def test_quick_measures_less_and_says_so(
     assert asked == [("lstm", 512), ("gru", 512), ("rnn", 512)]
     assert {effort["repetitions"] for _, effort in measured} == {3}
     assert "left out: the size 128; " in capsys.readouterr().err
+
+
+def test_what_a_cold_start_is_measured_with_is_gone_when_it_is_stopped(tmp_path: Path) -> None:
+    done = signalled(
+        [("charrnn.cold_start.interleave", 1, signal.SIGTERM)],
+        *("benchmark", "sampling", "--hidden-size", "8", "--layers", "1", "--model", "gru"),
+        *("--embedding-size", "4", "--vocabulary-size", "9", "--threads", "1"),
+        *("--quick", "--repetitions", "1"),
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stderr.splitlines()[-2:] == [
+        "charrnn: stopped before it was done",
+        "hint: run it again",
+    ]
+    assert list(tmp_path.iterdir()) == []

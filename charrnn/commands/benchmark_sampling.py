@@ -69,6 +69,7 @@ def sampling(
         ModelSettings(model=name)  # said before anything is waited for
 
     from charrnn import cold_start, machine, sampling_benchmark, sampling_contenders
+    from charrnn.signals import unwinding
 
     threads = machine.processors() if threads is None else threads
     cases = sampling_benchmark.cases(
@@ -105,7 +106,7 @@ def sampling(
             seconds = of.step_seconds
             measuring.tell_slow(where, place.contender, seconds, step, of.repetitions, turns)
         above = case
-    with console.progress(3 * (turns + 1), "start") as bar:
+    with unwinding(), console.progress(3 * (turns + 1), "start") as bar:
         started = cold_start.measure(
             repetitions=turns, most_seconds=measuring.MOST_SECONDS, progressed=bar.update
         )
