@@ -12,6 +12,7 @@ import json
 import math
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +23,16 @@ from charrnn.evaluation import score
 from charrnn.gradients import take_gradient
 from charrnn.model import CharacterModel
 from charrnn.optimizer import BETAS
+from charrnn.recurrence import Characters, run
 from charrnn.seeds import derive
 from charrnn.settings import GATES, ModelSettings, TrainingSettings
 from charrnn.step import batches_of
-from charrnn.training_state import fresh_state
 from charrnn.workers import prepare
 
 ROW = {
     "seconds": 78.0,
     "epochs": 0.0,  # where they are given, the budget
+    "millions": 0.0,  # and so are these, of characters
     "share": 1.0,  # of the training text, its end
     "model": "gru",
     "hidden_size": 256,
@@ -38,7 +40,11 @@ ROW = {
     "embedding_size": 64,
     "seq_length": 48,
     "batch_size": 48,
+    "batches": "",  # 0.25:48,0.6:96 takes these from such shares of the run on
+    "wiring": "plain",  # residual: layers add to what they read; skip: logits read all layers
+    "clip": 1.0,
     "dropout": 0.0,
+    "one_mask": False,  # of dropout, for all the steps of a window
     "weight_drop": 0.0,
     "seed": 0,
     "optimizer": "soap",  # adamw, muon, soap
@@ -68,6 +74,39 @@ POLAR = (
     (2.300652019954817, -1.6689039845749113, 0.4188073119525673),
 )
 JORDAN = (3.4445, -4.7750, 2.0315)
+
+
+class Wired(CharacterModel):
+    """The model with layers joined otherwise, or one mask a window."""
+
+    def __init__(self, settings: ModelSettings, vocabulary_size: int, row: dict) -> None:
+        super().__init__(settings, vocabulary_size)
+        self.row = row
+        if row["wiring"] == "skip":
+            wide = torch.empty(vocabulary_size, settings.layers * settings.hidden_size)
+            self.get_submodule("output").register_parameter("weight", nn.Parameter(wide))
+
+    def forward(self, ids, state, dropout=0.0, generator=None, weight_masks=None, precision="fp32"):
+        embedding = self.get_parameter("embedding.weight")
+        read, after, outputs = Characters(ids, embedding), [], []
+        for number, before in enumerate(state):
+            layer = self.layer(number)
+            if weight_masks is not None:
+                layer = layer._replace(w_hh=layer.w_hh * weight_masks[number])
+            memory = self._memories[number]
+            x, last = run(self.settings.model, "tanh", read, before, layer, memory=memory)
+            if dropout:
+                steps = 1 if self.row["one_mask"] else len(x)
+                kept = torch.full((steps, *x.shape[1:]), 1.0 - dropout)
+                x = x * kept.bernoulli(generator=generator).div_(1.0 - dropout)
+            if number and self.row["wiring"] == "residual":
+                x = x + read
+            after.append(last)
+            outputs.append(x)
+            read = x
+        x = torch.cat(outputs, 2) if self.row["wiring"] == "skip" else x
+        output = self.get_submodule("output")
+        return nn.functional.linear(x, output.weight, output.bias), after
 
 
 class Muon:
@@ -185,8 +224,10 @@ def main() -> None:
         **{name: row[name] for name in ("seq_length", "batch_size", "seed")}
     )
     shape = {name: row[name] for name in ("model", "hidden_size", "layers", "embedding_size")}
-    state = fresh_state(ModelSettings(**shape), settings, len(known))
-    model, batches = state.model, batches_of(train, settings)
+    model = Wired(ModelSettings(**shape), len(known), row)
+    model.initialise("orthogonal", 1.0, derive(row["seed"], "initialise"))
+    batches, first = batches_of(train, settings), 0
+    changes = [word.split(":") for word in row["batches"].split(",") if word]
     adamw, others = optimizers(model, row)
     average = [weight.detach().clone() for weight in model.parameters()]
 
@@ -194,11 +235,14 @@ def main() -> None:
         found = score(model, judged, start=0, byte_count=len(judged), workers=None)
         return round(found.nats_per_char, 4)
 
-    began, step, losses, curve, carried = time.process_time(), 0, [], [], state.carried
+    began, step, losses, curve, seen = time.process_time(), 0, [], [], 0
+    carried = model.start(row["batch_size"])
 
     def spent() -> float:
         if row["epochs"]:
-            return step / (row["epochs"] * batches.per_epoch)
+            return seen / (row["epochs"] * len(train))
+        if row["millions"]:
+            return seen / (row["millions"] * 1e6)
         return (time.process_time() - began) / row["seconds"]
 
     while (done := spent()) < 1:
@@ -206,7 +250,11 @@ def main() -> None:
             paused = time.process_time()
             curve.append(judge())
             began += time.process_time() - paused
-        read = batches.at(step)
+        if changes and done >= float(changes[0][0]):
+            size, first = int(changes.pop(0)[1]), step
+            settings = replace(settings, batch_size=size, seed=settings.seed + step)
+            batches = batches_of(train, settings)
+        read = batches.at(step - first)
         seeded = torch.Generator()
         masks = None
         if row["weight_drop"]:
@@ -216,7 +264,7 @@ def main() -> None:
             model,
             torch.from_numpy(read.inputs),
             torch.from_numpy(read.targets),
-            model.start(row["batch_size"]) if read.first else carried,
+            model.start(settings.batch_size) if read.first or step == first else carried,
             dropout=row["dropout"],
             generator=lambda stream, step=step: torch.Generator().manual_seed(
                 derive(row["seed"], f"dropout {stream}", step)
@@ -224,7 +272,7 @@ def main() -> None:
             weight_masks=masks,
             precision="fp32",
         )
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(model.parameters(), row["clip"] or math.inf)
         left = 1 - (done - 0.03) / 0.97
         rate = min(1.0, max(0.02, done / 0.03))  # a warmup of 3%
         if done > 0.03:
@@ -239,7 +287,8 @@ def main() -> None:
             torch._foreach_lerp_(average, list(model.parameters()), 1 - row["average"])
         losses.append(float(loss))
         step += 1
-    seen, taken = step * row["seq_length"] * row["batch_size"], time.process_time() - began
+        seen += settings.seq_length * settings.batch_size
+    taken = time.process_time() - began
     said = {"row": sys.argv[2:], "nats_per_char": judge(), "on_the_way": curve}
     said |= {"training": round(float(np.mean(losses[-len(losses) // 4 :])), 4)}
     said |= {"epochs": round(seen / len(train), 2), "steps": step}
