@@ -208,10 +208,12 @@ def _shaped(
 
 
 def _learning_rate(optimizer: str, model: ModelSettings) -> float:
-    """The optimizer's; SOAP's is higher for one small layer and lower for large ones."""
+    """The optimizer's; SOAP's is higher for one small layer, lower for large ones and the rnn."""
     usual = LEARNING_RATES[optimizer]
     if optimizer != "soap":
         return usual
+    if model.model == "rnn":
+        return round(usual * min(0.4, 384 / model.hidden_size), 4)
     if model.layers == 1 and model.hidden_size <= 320:
         return round(1.4 * usual, 4)
     return round(usual * min(1.0, 384 / model.hidden_size), 4)

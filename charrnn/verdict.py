@@ -8,10 +8,16 @@ from typing import Any
 
 from charrnn.checkpoints import read_record
 from charrnn.divergence import LOWERING
-from charrnn.errors import RunError
+from charrnn.errors import CharrnnError, RunError
 from charrnn.metrics import read_metrics
 from charrnn.run_record import RunRecord, read_run
 from charrnn.runs import find
+
+LONGER = (1, 10, 60, 600)
+"""Minutes, of which a run that was too short is told the next."""
+
+OFTEN = 10.0
+"""Readings of a text from which on another helps less than more text."""
 
 _KINDS = {
     "report": ("step", "seconds"),
@@ -35,6 +41,31 @@ def overfitting_since(evaluations: Sequence[dict[str, Any]]) -> dict[str, Any] |
     rose = last["nats_per_char"] > 1.005 * best["nats_per_char"]
     fell = last["train_nats_per_char"] < best["train_nats_per_char"]
     return best if rose and fell else None
+
+
+def remedy(run: Path) -> str:
+    """What is most likely to make a run's model better; empty where its files do not say."""
+    try:
+        evaluations = [line for line in _log(run) if line["kind"] == "evaluation"]
+    except CharrnnError:
+        return ""
+    if not evaluations:
+        return ""
+    since, last = overfitting_since(evaluations), evaluations[-1]
+    if since is not None:
+        return (
+            f"It has been overfitting since step {since['step']:,}: more text or more --dropout "
+            "may help."
+        )
+    seconds, epochs = last["seconds"], last["epoch"]
+    longer = next((minutes for minutes in LONGER if minutes * 60 >= 2 * seconds), None)
+    if epochs >= OFTEN or longer is None:
+        return f"It has read its training part {epochs:,.0f} times: more text would help most."
+    took = f"{seconds:,.0f} seconds" if seconds < 90 else f"{seconds / 60:,.1f} minutes"
+    return (
+        f"It read its training part {epochs:,.1f} times in {took}: --minutes {longer} may bring "
+        "it further."
+    )
 
 
 def result(run: Path) -> dict[str, Any]:

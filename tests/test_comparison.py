@@ -221,7 +221,7 @@ def row(name, nats, **more):
     } | more
 
 
-MODEL = {"run": "m", "step": 7, "split": "val", "characters": 10}
+MODEL = {"run": "m", "step": 7, "split": "val", "characters": 10, "checkpoint": "gone/m.s"}
 
 
 def shown(capsys, nats, *found, models=1):
@@ -241,6 +241,20 @@ def test_a_model_that_loses_is_told_to_whom(capsys):
     found = shown(capsys, 1.8, xz, ngram, row("bz2", 1.75), ppmd)
     assert "so do the 7-gram, xz and bz2." in found
     assert "The 7-gram predicts this text better than m" in shown(capsys, 1.5, ngram)
+
+
+def test_a_model_that_loses_to_a_compressor_is_told_that_it_can_learn_as_that_does(capsys):
+    ppmd, ngram = row("ppmd", 1.4, order=6), row("ngram", 1.45, order=7)
+    told = "PPMd learns from this text, too; --dynamic lets m do so."
+    assert told in shown(capsys, 1.5, ppmd)
+    assert "--dynamic" not in shown(capsys, 1.3, ppmd)
+    assert "--dynamic" not in shown(capsys, 1.5, ngram)
+    one = MODEL | row("", 1.5) | {"baselines": [ppmd]}
+    comparison.show([one | {"dynamic": {"nats_per_char": 1.35}}])
+    found = " ".join(capsys.readouterr().out.split())
+    assert "Learning from this text, too, as PPMd does, m spends 1.350." in found
+    comparison.show([one | {"dynamic": {"reason": "no training part"}}])
+    assert "earn" not in capsys.readouterr().out.split("1.500")[-1]
 
 
 def chance(capsys, nats, best, **difference):

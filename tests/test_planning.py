@@ -136,6 +136,17 @@ def test_each_optimizer_gets_a_learning_rate_and_a_decay_of_its_own() -> None:
     assert (given.learning_rate, given.weight_decay) == (0.5, 0.0)
 
 
+def test_wide_layers_and_the_rnn_learn_slower() -> None:
+    def rate(**model: Any) -> float:
+        made = made_with(SPEED, characters=10**6, budget=Budget(epochs=3), model=model)
+        return made.training.learning_rate
+
+    small, usual, wide = (rate(layers=1, hidden_size=size) for size in (320, 384, 768))
+    assert small > usual == 2 * wide
+    assert rate(model="rnn", layers=2, hidden_size=256) < rate(layers=2, hidden_size=256)
+    assert rate(model="rnn", layers=1, hidden_size=3072) == rate(layers=1, hidden_size=3072)
+
+
 def in_time(minutes: float, characters: int = 30_000_000, speed: float = SPEED) -> Plan:
     return made_with(speed, characters=characters, budget=Budget(minutes=minutes))
 

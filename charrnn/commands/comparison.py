@@ -127,8 +127,9 @@ def _show_text(models: list[dict[str, Any]]) -> None:
     )
     for row in models:
         name = model(row, models)
-        chance = _chance(name, row, measured)
-        console.say_wrapped(" ".join(filter(None, [_verdict(name, row, measured), chance])))
+        said = [_verdict(name, row, measured), _chance(name, row, measured)]
+        said.append(_remedy(name, row, measured))
+        console.say_wrapped(" ".join(filter(None, said)))
     for each in measured:
         if each["cut"]:
             console.say_wrapped(_cut(each))
@@ -190,6 +191,27 @@ def _chance(name: str, row: dict[str, Any], measured: list[dict[str, Any]]) -> s
     if difference["real"]:
         return f"{best} is outside {where}; the difference itself has none."
     return f"But {best} is within {where}: it may be chance."
+
+
+def _remedy(name: str, row: dict[str, Any], measured: list[dict[str, Any]]) -> str:
+    """What would help a model that is behind a baseline."""
+    from charrnn.verdict import remedy
+
+    best = min(measured, key=_nats)
+    if _nats(best) >= row["nats_per_char"]:
+        return ""
+    told = remedy(Path(row["checkpoint"]).absolute().parent)
+    if best["name"] not in _COMPRESSORS:
+        return told
+    dynamic = row.get("dynamic")
+    if dynamic is None:
+        adapts = f"{_short(best)} learns from this text, too; --dynamic lets {name} do so."
+    elif "reason" in dynamic:
+        adapts = ""
+    else:
+        adapts = f"Learning from this text, too, as {_short(best)} does, {name} spends "
+        adapts += f"{_nats(dynamic):.3f}."
+    return " ".join(filter(None, [told, adapts]))
 
 
 def _nats(each: dict[str, Any]) -> float:
