@@ -245,7 +245,7 @@ def test_a_model_that_loses_is_told_to_whom(capsys):
 
 def test_a_model_that_loses_to_a_compressor_is_told_that_it_can_learn_as_that_does(capsys):
     ppmd, ngram = row("ppmd", 1.4, order=6), row("ngram", 1.45, order=7)
-    told = "PPMd learns from this text, too; --dynamic lets m do so."
+    told = "PPMd learns from this text, too, as m can: charrnn evaluate --dynamic."
     assert told in shown(capsys, 1.5, ppmd)
     assert "--dynamic" not in shown(capsys, 1.3, ppmd)
     assert "--dynamic" not in shown(capsys, 1.5, ngram)

@@ -205,7 +205,8 @@ def _remedy(name: str, row: dict[str, Any], measured: list[dict[str, Any]]) -> s
         return told
     dynamic = row.get("dynamic")
     if dynamic is None:
-        adapts = f"{_short(best)} learns from this text, too; --dynamic lets {name} do so."
+        adapts = f"{_short(best)} learns from this text, too, as {name} can: "
+        adapts += "charrnn evaluate --dynamic."
     elif "reason" in dynamic:
         adapts = ""
     else:
