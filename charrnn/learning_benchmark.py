@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from charrnn import calibration, learning_contenders
+from charrnn import calibration, learning_contenders, planning
 from charrnn.batches import windows_per_epoch
 from charrnn.benchmark import Contender, Entrant
 from charrnn.corpus import Corpus
 from charrnn.errors import UsageError
 from charrnn.planning import Plan
 from charrnn.schedule import Budget
-from charrnn.settings import to_json
+from charrnn.settings import GATES, to_json
 
 MOMENTS = 6
 """At so many equally spaced moments of a budget runs are compared."""
@@ -67,34 +67,41 @@ def plans(
 ) -> list[list[Plan]]:
     """For each model the plan of each seed; the one that it chooses where none is named.
 
-    All is chosen for the first model as `charrnn train` chooses it, around the settings
-    given in `model` and `training`; `mode` is that of `--plan`. Of the others only the cell
-    is another. Raises UsageError for a value that cannot be, TextError for a text that is
-    too short.
+    All is chosen for the heaviest cell, as `charrnn train` chooses it, around the settings
+    given in `model` and `training`; `mode` is that of `--plan`. The others have another
+    cell, and the learning rate that the plan has for it. Raises UsageError for a value that
+    cannot be, TextError for a text that is too short.
     """
-    first = calibration.plan(
+    chosen = calibration.plan(
         len(corpus.ids["train"]),
         budget=budget,
-        model=({"model": models[0]} if models else {}) | dict(model),
+        model=({"model": heaviest(models)} if models else {}) | dict(model),
         training=training,
         mode=mode,
     )
     windows_per_epoch(
-        len(corpus.ids["train"]), first.training.seq_length, first.training.batch_size
+        len(corpus.ids["train"]), chosen.training.seq_length, chosen.training.batch_size
     )
     if not len(corpus.ids["val"]):
         raise UsageError("the text is too short to hold any of it out", "give more text")
-    return [
-        [
-            replace(
-                first,
-                model=replace(first.model, model=name),
-                training=replace(first.training, seed=seed),
-            )
-            for seed in range(seeds)
-        ]
-        for name in models or [first.model.model]
-    ]
+    found = []
+    for name in models or [chosen.model.model]:
+        cell, settings = replace(chosen.model, model=name), chosen.training
+        if mode == "auto" and "learning_rate" not in training:
+            rate = planning.learning_rate(settings.optimizer, cell)
+            settings = replace(settings, learning_rate=rate)
+        found.append(
+            [
+                replace(chosen, model=cell, training=replace(settings, seed=seed))
+                for seed in range(seeds)
+            ]
+        )
+    return found
+
+
+def heaviest(models: Sequence[str]) -> str:
+    """Of cells the first of those that have the most weights at the same size."""
+    return max(models, key=lambda name: GATES[name])
 
 
 def entrant(plan: Plan, corpus: Path, run: Path) -> Entrant:

@@ -136,7 +136,7 @@ def plan(
         settings, reasons["model"] = _shaped(characters, spent, model, read)
     if budget is None and read(settings, spent) > MOST_EPOCHS * characters:
         spent = Budget(epochs=MOST_EPOCHS)
-    chosen: dict[str, Any] = {"learning_rate": _learning_rate(settled.optimizer, settings)}
+    chosen: dict[str, Any] = {"learning_rate": learning_rate(settled.optimizer, settings)}
     chosen["weight_decay"] = _weight_decay(settled.optimizer, 0.1)
     if not DROPS & set(training):  # else whoever gave one has taken the matter in hand
         epochs = read(settings, spent) / max(1, characters)
@@ -173,6 +173,18 @@ def weights(model: ModelSettings) -> int:
     return model.parameters(0)
 
 
+def learning_rate(optimizer: str, model: ModelSettings) -> float:
+    """The optimizer's; SOAP's is higher for one small layer, lower for large ones and the rnn."""
+    usual = LEARNING_RATES[optimizer]
+    if optimizer != "soap":
+        return usual
+    if model.model == "rnn":
+        return round(usual * min(0.4, 384 / model.hidden_size), 4)
+    if model.layers == 1 and model.hidden_size <= 320:
+        return round(1.4 * usual, 4)
+    return round(usual * min(1.0, 384 / model.hidden_size), 4)
+
+
 def _characters_per_second(model: ModelSettings, speed: float) -> float:
     """About how fast a model trains where one of 2 x 256 does so many operations a second.
 
@@ -205,18 +217,6 @@ def _shaped(
             return settings, "as much as this budget can teach"
         settings = larger
     return settings, "the largest that is chosen"
-
-
-def _learning_rate(optimizer: str, model: ModelSettings) -> float:
-    """The optimizer's; SOAP's is higher for one small layer, lower for large ones and the rnn."""
-    usual = LEARNING_RATES[optimizer]
-    if optimizer != "soap":
-        return usual
-    if model.model == "rnn":
-        return round(usual * min(0.4, 384 / model.hidden_size), 4)
-    if model.layers == 1 and model.hidden_size <= 320:
-        return round(1.4 * usual, 4)
-    return round(usual * min(1.0, 384 / model.hidden_size), 4)
 
 
 def _weight_decay(optimizer: str, decay: float) -> float:

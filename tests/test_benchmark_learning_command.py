@@ -146,7 +146,7 @@ def test_the_table_ranks_the_models_in_80_columns_and_baselines_stand_below(
     shown, _ = capsys.readouterr()
     lines = shown.splitlines()
     assert max(map(len, lines[4:])) <= 80
-    assert "in its place gru-reset-before" in " ".join(shown.split())
+    assert "in its place rnn (at 0.004)" in " ".join(shown.split())
     (head,) = [line for line in lines if line.endswith("char/s")]
     assert head.split() == [
         *("model", "2", "4", "6", "8", "10", "12", "best", "epochs", "params", "char/s")

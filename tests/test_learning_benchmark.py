@@ -43,18 +43,28 @@ def chosen(corpus: Corpus, budget: Budget = PLAN.budget, **given: Any) -> list[l
     return plans(corpus, budget, **asked)
 
 
-def test_the_plan_is_that_of_the_first_model_and_only_the_cell_is_another(corpus: Corpus) -> None:
-    models = ["lstm", "rnn", "gru"]
+@pytest.mark.parametrize("models", [["lstm", "rnn", "gru"], ["gru", "rnn", "lstm"]])
+def test_the_plan_is_that_of_the_heaviest_model_and_only_cell_and_rate_are_others(
+    corpus: Corpus, models: list[str]
+) -> None:
     found = chosen(corpus, models=models, seeds=2, model={"layers": 3})
     assert [[p.model.model for p in of_one] for of_one in found] == [[m, m] for m in models]
+    ((alone,),) = chosen(corpus, models=["lstm"], model={"layers": 3})
     for of_one in found:
         assert [plan.training.seed for plan in of_one] == [0, 1]
         for plan in of_one:
-            first = found[0][0]
-            assert plan.model == replace(first.model, model=plan.model.model)
-            assert plan.training == replace(first.training, seed=plan.training.seed)
+            given = {"seed": plan.training.seed, "learning_rate": plan.training.learning_rate}
+            assert plan.model == replace(alone.model, model=plan.model.model)
+            assert plan.training == replace(alone.training, **given)
             assert (plan.model.layers, plan.training.threads) == (3, 1)
             assert plan.budget == PLAN.budget
+    rates = {each[0].model.model: each[0].training.learning_rate for each in found}
+    assert rates["lstm"] == alone.training.learning_rate == rates["gru"] > rates["rnn"]
+
+
+def test_without_a_plan_all_cells_have_the_same_settings(corpus: Corpus) -> None:
+    (one,), (other,) = chosen(corpus, models=["rnn", "lstm"], mode="off")
+    assert one == replace(other, model=replace(other.model, model="rnn"))
 
 
 def test_where_no_model_is_named_the_plan_chooses_one(corpus: Corpus) -> None:

@@ -71,8 +71,8 @@ def learning(
 
     Each trains as `train` does, in a process and a directory of its own that are gone
     afterwards; the last tenth of the text is held out. All train under the plan that is made
-    for the first one: only the cell is another. Time is wall clock from the first step to the
-    last, evaluations left out.
+    for the heaviest one: only the cell is another, and its learning rate. Time is wall clock
+    from the first step to the last, evaluations left out.
     """
     given = {"minutes": minutes, "epochs": epochs, "steps": steps}
     limits: dict[str, Any] = {unit: value for unit, value in given.items() if value is not None}

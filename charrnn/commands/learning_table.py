@@ -24,13 +24,15 @@ LATE = 0.1
 def show_plan(plans: Sequence["Plan"], corpus: "Corpus") -> None:
     """Say what will be done: the plan, and which cells are compared under it."""
     from charrnn import explanation
+    from charrnn.learning_benchmark import heaviest
 
-    first = plans[0]
-    measuring.say_machine(first.training.threads)
-    text, model, training = explanation.describe(first, corpus)
+    cells = {plan.model.model: plan for plan in plans}
+    chosen = cells[heaviest(list(cells))]
+    measuring.say_machine(chosen.training.threads)
+    text, model, training = explanation.describe(chosen, corpus)
     if len(plans) > 1:
-        names = ", ".join(plan.model.model for plan in plans[1:])
-        model = f"model     {first.model}, for which this was chosen, and in its place {names}"
+        others = ", ".join(_other(plan, chosen) for plan in plans if plan is not chosen)
+        model = f"model     {chosen.model}, for which all was chosen, and in its place {others}"
     console.show_facts((name, said) for name, said in map(_halves, (text, model, training)))
 
 
@@ -110,6 +112,13 @@ def at(share: float, budget: "Budget") -> str:
         if whole >= minutes:
             return f"{part * 60 / seconds:.3g}{name}"
     return f"{part * 60:.3g}s"
+
+
+def _other(plan: "Plan", chosen: "Plan") -> str:
+    """A cell by its name, and by its learning rate where that is another."""
+    rate = plan.training.learning_rate
+    at_rate = f" (at {rate:g})" if rate != chosen.training.learning_rate else ""
+    return plan.model.model + at_rate
 
 
 def _halves(line: str) -> tuple[str, str]:
