@@ -49,22 +49,23 @@ def remedy(run: Path) -> str:
         evaluations = [line for line in _log(run) if line["kind"] == "evaluation"]
     except CharrnnError:
         return ""
-    if not evaluations:
+    known = [each for each in evaluations if None not in (each["seconds"], each["epoch"])]
+    if not known:
         return ""
-    since, last = overfitting_since(evaluations), evaluations[-1]
+    since = overfitting_since(evaluations)
     if since is not None:
         return (
             f"It has been overfitting since step {since['step']:,}: more text or more --dropout "
             "may help."
         )
-    seconds, epochs = last["seconds"], last["epoch"]
-    longer = next((minutes for minutes in LONGER if minutes * 60 >= 2 * seconds), None)
-    if epochs >= OFTEN or longer is None:
+    seconds, epochs = known[-1]["seconds"], known[-1]["epoch"]
+    if epochs >= OFTEN:
         return f"It has read its training part {epochs:,.0f} times: more text would help most."
     took = f"{seconds:,.0f} seconds" if seconds < 90 else f"{seconds / 60:,.1f} minutes"
+    longer = [f"--minutes {minutes}" for minutes in LONGER if minutes * 60 >= 2 * seconds]
     return (
-        f"It read its training part {epochs:,.1f} times in {took}: --minutes {longer} may bring "
-        "it further."
+        f"It read its training part {epochs:,.1f} times in {took}: "
+        f"{[*longer, 'a longer run'][0]} may bring it further."
     )
 
 

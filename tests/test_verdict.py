@@ -288,6 +288,16 @@ def test_a_run_that_had_little_time_is_told_of_a_longer_one(finished):
     assert "8.0 times in 40 seconds: --minutes 10 may" in verdict.remedy(run)
 
 
+def test_where_no_longer_run_has_a_number_it_is_told_without(finished):
+    run = finished((10, 2.0, 2.1))
+    with (run / METRICS_FILE).open("a", encoding="utf-8") as log:
+        log.write(json.dumps(evaluation(20, 1.9, 1.9) | {"seconds": 5e4}) + "\n")
+        log.write(json.dumps(evaluation(30, 1.9, 1.9) | {"seconds": None}) + "\n")
+    assert verdict.remedy(run) == (
+        "It read its training part 2.0 times in 833.3 minutes: a longer run may bring it further."
+    )
+
+
 def test_a_text_that_was_read_often_is_too_short(finished):
     run = finished((10, 2.0, 2.1), (250, 1.9, 1.9))
     assert verdict.remedy(run) == (
