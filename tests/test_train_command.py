@@ -576,7 +576,7 @@ def test_run_json_keeps_every_option(others: Path) -> None:
     assert kept["sigmoid"]["model"]["nonlinearity"] == "sigmoid"
     options = ("optimizer", "learning_rate", "weight_drop", "carry", "clip")
     assert {name: [r["training"][o] for o in options] for name, r in kept.items()} == {
-        "sigmoid": ["soap", 0.014, 0.0, False, 1.0],
+        "sigmoid": ["soap", 0.004, 0.0, False, 1.0],
         "before": ["sgd", 4.0, 0.0, True, 1.0],
         "product": ["sgd", 0.5, 0.3, False, 0.0],
     }
