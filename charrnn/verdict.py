@@ -43,8 +43,11 @@ def overfitting_since(evaluations: Sequence[dict[str, Any]]) -> dict[str, Any] |
     return best if rose and fell else None
 
 
-def remedy(run: Path) -> str:
-    """What is most likely to make a run's model better; empty where its files do not say."""
+def remedy(run: Path, name: str) -> str:
+    """What is most likely to make a run's model better; empty where its files do not say.
+
+    `name` is what the model is called.
+    """
     try:
         evaluations = [line for line in _log(run) if line["kind"] == "evaluation"]
     except CharrnnError:
@@ -55,16 +58,16 @@ def remedy(run: Path) -> str:
     since = overfitting_since(evaluations)
     if since is not None:
         return (
-            f"It has been overfitting since step {since['step']:,}: more text or more --dropout "
-            "may help."
+            f"{name} has been overfitting since step {since['step']:,}: more text or more "
+            "--dropout may help."
         )
     seconds, epochs = known[-1]["seconds"], known[-1]["epoch"]
     if epochs >= OFTEN:
-        return f"It has read its training part {epochs:,.0f} times: more text would help most."
+        return f"{name} has read its training part {epochs:,.0f} times: more text would help most."
     took = f"{seconds:,.0f} seconds" if seconds < 90 else f"{seconds / 60:,.1f} minutes"
     longer = [f"--minutes {minutes}" for minutes in LONGER if minutes * 60 >= 2 * seconds]
     return (
-        f"It read its training part {epochs:,.1f} times in {took}: "
+        f"{name} read its training part {epochs:,.1f} times in {took}: "
         f"{[*longer, 'a longer run'][0]} may bring it further."
     )
 

@@ -281,11 +281,11 @@ def test_a_run_whose_loss_never_was_a_number_is_not_said_to_have_held_nothing_ou
 
 def test_a_run_that_had_little_time_is_told_of_a_longer_one(finished):
     run = finished((10, 2.0, 2.1), (20, 1.9, 1.9))
-    assert verdict.remedy(run) == (
-        "It read its training part 2.0 times in 10 seconds: --minutes 1 may bring it further."
+    assert verdict.remedy(run, "m") == (
+        "m read its training part 2.0 times in 10 seconds: --minutes 1 may bring it further."
     )
     run = finished((10, 2.0, 2.1), (80, 1.9, 1.9), name="longer")
-    assert "8.0 times in 40 seconds: --minutes 10 may" in verdict.remedy(run)
+    assert "8.0 times in 40 seconds: --minutes 10 may" in verdict.remedy(run, "m")
 
 
 def test_where_no_longer_run_has_a_number_it_is_told_without(finished):
@@ -293,25 +293,25 @@ def test_where_no_longer_run_has_a_number_it_is_told_without(finished):
     with (run / METRICS_FILE).open("a", encoding="utf-8") as log:
         log.write(json.dumps(evaluation(20, 1.9, 1.9) | {"seconds": 5e4}) + "\n")
         log.write(json.dumps(evaluation(30, 1.9, 1.9) | {"seconds": None}) + "\n")
-    assert verdict.remedy(run) == (
-        "It read its training part 2.0 times in 833.3 minutes: a longer run may bring it further."
+    assert verdict.remedy(run, "m") == (
+        "m read its training part 2.0 times in 833.3 minutes: a longer run may bring it further."
     )
 
 
 def test_a_text_that_was_read_often_is_too_short(finished):
     run = finished((10, 2.0, 2.1), (250, 1.9, 1.9))
-    assert verdict.remedy(run) == (
-        "It has read its training part 25 times: more text would help most."
+    assert verdict.remedy(run, "m") == (
+        "m has read its training part 25 times: more text would help most."
     )
 
 
 def test_a_run_that_overfits_is_told_what_helps_against_it(finished):
     run = finished((10, 1.9, 2.1), (20, 2.2, 1.9))
-    assert verdict.remedy(run).startswith("It has been overfitting since step 10: more text or")
+    assert verdict.remedy(run, "m").startswith("m has been overfitting since step 10: more text or")
 
 
 def test_a_run_that_says_nothing_gets_no_advice(finished, tmp_path):
-    assert verdict.remedy(tmp_path / "nowhere") == ""
+    assert verdict.remedy(tmp_path / "nowhere", "m") == ""
     run = finished((10, 2.0, 2.1))
     (run / METRICS_FILE).unlink()
-    assert verdict.remedy(run) == ""
+    assert verdict.remedy(run, "m") == ""

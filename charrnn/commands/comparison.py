@@ -200,7 +200,7 @@ def _remedy(name: str, row: dict[str, Any], measured: list[dict[str, Any]]) -> s
     best = min(measured, key=_nats)
     if _nats(best) >= row["nats_per_char"]:
         return ""
-    told = remedy(Path(row["checkpoint"]).absolute().parent)
+    told = remedy(Path(row["checkpoint"]).absolute().parent, name)
     if best["name"] not in _COMPRESSORS:
         return told
     dynamic = row.get("dynamic")
