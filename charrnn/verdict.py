@@ -17,7 +17,7 @@ LONGER = (1, 10, 60, 600)
 """Minutes, of which a run that was too short is told the next."""
 
 OFTEN = 10.0
-"""Readings of a text from which on another helps less than more text."""
+"""Readings of a text from which on more text is advised, and not more of them."""
 
 _KINDS = {
     "report": ("step", "seconds"),
@@ -44,12 +44,12 @@ def overfitting_since(evaluations: Sequence[dict[str, Any]]) -> dict[str, Any] |
 
 
 def remedy(run: Path, name: str) -> str:
-    """What is most likely to make a run's model better; empty where its files do not say.
+    """What may make a run's model better; empty where its files do not say.
 
     `name` is what the model is called.
     """
     try:
-        evaluations = [line for line in _log(run) if line["kind"] == "evaluation"]
+        evaluations = _evaluations(run)
     except CharrnnError:
         return ""
     known = [each for each in evaluations if None not in (each["seconds"], each["epoch"])]
@@ -63,7 +63,7 @@ def remedy(run: Path, name: str) -> str:
         )
     seconds, epochs = known[-1]["seconds"], known[-1]["epoch"]
     if epochs >= OFTEN:
-        return f"{name} has read its training part {epochs:,.0f} times: more text would help most."
+        return f"{name} has read its training part {epochs:,.0f} times: more text may help most."
     took = f"{seconds:,.0f} seconds" if seconds < 90 else f"{seconds / 60:,.1f} minutes"
     longer = [f"--minutes {minutes}" for minutes in LONGER if minutes * 60 >= 2 * seconds]
     return (
@@ -120,7 +120,7 @@ def sentences(run: Path) -> list[str]:
             "Nothing was held out, so how well it predicts a new text is unknown" + hesitates + ".",
             next_command,
         ]
-    evaluations = [line for line in _log(run) if line["kind"] == "evaluation"]
+    evaluations = _evaluations(run)
     header = read_record(Path(found["checkpoint"]))
     if found["nats_per_char"] > math.log(len(header.vocabulary)):
         return [
@@ -188,6 +188,10 @@ def _fit(held_out: float, train: float | None, evaluations: Sequence[dict[str, A
 def _log(run: Path) -> list[dict[str, Any]]:
     """The lines of a run's log that say what they should; somebody may have edited it."""
     return [line for line in read_metrics(run) if _is_line(line)]
+
+
+def _evaluations(run: Path) -> list[dict[str, Any]]:
+    return [line for line in _log(run) if line["kind"] == "evaluation"]
 
 
 def _is_line(line: dict[str, Any]) -> bool:

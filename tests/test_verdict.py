@@ -301,7 +301,7 @@ def test_where_no_longer_run_has_a_number_it_is_told_without(finished):
 def test_a_text_that_was_read_often_is_too_short(finished):
     run = finished((10, 2.0, 2.1), (250, 1.9, 1.9))
     assert verdict.remedy(run, "m") == (
-        "m has read its training part 25 times: more text would help most."
+        "m has read its training part 25 times: more text may help most."
     )
 
 

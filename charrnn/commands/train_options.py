@@ -55,7 +55,7 @@ Optimizer = Annotated[
 ]
 LearningRate = Annotated[
     float | None,
-    option("--learning-rate", "The schedule's highest (default: by optimizer, size).", _TRAINING),
+    option("--learning-rate", "The schedule's highest (default: by optimizer, model).", _TRAINING),
 ]
 WeightDecay = Annotated[
     float | None,

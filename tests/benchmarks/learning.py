@@ -41,7 +41,8 @@ ROW = {
     "seq_length": 48,
     "batch_size": 48,
     "batches": "",  # 0.25:48,0.6:96 takes these from such shares of the run on
-    "wiring": "plain",  # residual: layers add to what they read; skip: logits read all layers
+    # residual: layers add to what they read; skip: logits read all layers; or both
+    "wiring": "plain",
     "clip": 1.0,
     "dropout": 0.0,
     "one_mask": False,  # of dropout, for all the steps of a window
@@ -82,7 +83,7 @@ class Wired(CharacterModel):
     def __init__(self, settings: ModelSettings, vocabulary_size: int, row: dict) -> None:
         super().__init__(settings, vocabulary_size)
         self.row = row
-        if row["wiring"] == "skip":
+        if row["wiring"] in ("skip", "both"):
             wide = torch.empty(vocabulary_size, settings.layers * settings.hidden_size)
             self.get_submodule("output").register_parameter("weight", nn.Parameter(wide))
 
@@ -99,12 +100,12 @@ class Wired(CharacterModel):
                 steps = 1 if self.row["one_mask"] else len(x)
                 kept = torch.full((steps, *x.shape[1:]), 1.0 - dropout)
                 x = x * kept.bernoulli(generator=generator).div_(1.0 - dropout)
-            if number and self.row["wiring"] == "residual":
+            if number and self.row["wiring"] in ("residual", "both"):
                 x = x + read
             after.append(last)
             outputs.append(x)
             read = x
-        x = torch.cat(outputs, 2) if self.row["wiring"] == "skip" else x
+        x = torch.cat(outputs, 2) if self.row["wiring"] in ("skip", "both") else x
         output = self.get_submodule("output")
         return nn.functional.linear(x, output.weight, output.bias), after
 
