@@ -88,7 +88,7 @@ def plans(
     for name in models or [chosen.model.model]:
         cell, settings = replace(chosen.model, model=name), chosen.training
         if mode == "auto" and "learning_rate" not in training:
-            rate = planning.learning_rate(settings.optimizer, cell)
+            rate = planning.learning_rate(settings.optimizer, cell, settings.dropout)
             settings = replace(settings, learning_rate=rate)
         found.append(
             [

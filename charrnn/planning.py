@@ -9,7 +9,7 @@ from charrnn.schedule import EVALUATION_SHARE, Budget
 from charrnn.settings import GATES, ModelSettings, TrainingSettings
 
 DEFAULT_MINUTES = 10.0
-MOST_EPOCHS = 30.0
+MOST_EPOCHS = 100.0
 """The budget where none is given: these minutes, or these epochs of a text read sooner."""
 
 REGULARISED = (
@@ -136,8 +136,7 @@ def plan(
         settings, reasons["model"] = _shaped(characters, spent, model, read)
     if budget is None and read(settings, spent) > MOST_EPOCHS * characters:
         spent = Budget(epochs=MOST_EPOCHS)
-    chosen: dict[str, Any] = {"learning_rate": learning_rate(settled.optimizer, settings)}
-    chosen["weight_decay"] = _weight_decay(settled.optimizer, 0.1)
+    chosen: dict[str, Any] = {"weight_decay": _weight_decay(settled.optimizer, 0.1)}
     if not DROPS & set(training):  # else whoever gave one has taken the matter in hand
         epochs = read(settings, spent) / max(1, characters)
         load = epochs * weights(settings) / max(1, characters)
@@ -146,6 +145,8 @@ def plan(
         chosen["weight_decay"] = _weight_decay(settled.optimizer, decay)
         said = f"text read {_times(epochs)}"
         reasons |= {name: said for name in sorted(REGULARISERS) if name not in training}
+    dropout = chosen.get("dropout", settled.dropout)
+    chosen["learning_rate"] = learning_rate(settled.optimizer, settings, dropout)
     if multiplies_bf16:
         chosen["precision"] = precision(settings, settled)
     settled = replace(settled, **{n: v for n, v in chosen.items() if n not in training})
@@ -173,15 +174,19 @@ def weights(model: ModelSettings) -> int:
     return model.parameters(0)
 
 
-def learning_rate(optimizer: str, model: ModelSettings) -> float:
-    """The optimizer's; SOAP's is higher for one small layer, lower for large ones and the rnn."""
+def learning_rate(optimizer: str, model: ModelSettings, dropout: float) -> float:
+    """The optimizer's; SOAP's is lower for large layers and the rnn.
+
+    It is higher for one small layer, and where outputs are dropped: a text that is read
+    often enough for that leaves the time, and a high rate learns less by heart, too.
+    """
     usual = LEARNING_RATES[optimizer]
     if optimizer != "soap":
         return usual
     if model.model == "rnn":
         return round(usual * min(0.4, 384 / model.hidden_size), 4)
-    if model.layers == 1 and model.hidden_size <= 320:
-        return round(1.4 * usual, 4)
+    if dropout or (model.layers == 1 and model.hidden_size <= 320):
+        usual *= 1.4
     return round(usual * min(1.0, 384 / model.hidden_size), 4)
 
 

@@ -16,6 +16,7 @@ from charrnn.planning import (
     Plan,
     depends_on_speed,
     fixed_plan,
+    learning_rate,
     plan,
     weights,
 )
@@ -138,13 +139,31 @@ def test_each_optimizer_gets_a_learning_rate_and_a_decay_of_its_own() -> None:
 
 def test_wide_layers_and_the_rnn_learn_slower() -> None:
     def rate(**model: Any) -> float:
-        made = made_with(SPEED, characters=10**6, budget=Budget(epochs=3), model=model)
-        return made.training.learning_rate
+        return learning_rate("soap", ModelSettings(**model), 0.0)
 
     small, usual, wide = (rate(layers=1, hidden_size=size) for size in (320, 384, 768))
     assert small > usual == 2 * wide
     assert rate(model="rnn", layers=2, hidden_size=256) < rate(layers=2, hidden_size=256)
     assert rate(model="rnn", layers=1, hidden_size=3072) == rate(layers=1, hidden_size=3072)
+
+
+@pytest.mark.parametrize(
+    ("flags", "dropouts"),
+    [({}, [0.0, 0.2]), ({"dropout": 0.3}, [0.3, 0.3]), ({"weight_drop": 0.3}, [0.0, 0.0])],
+)
+def test_where_outputs_are_dropped_the_rate_is_higher(
+    flags: dict[str, float], dropouts: list[float]
+) -> None:
+    for epochs, dropout in zip((1.0, 12.0), dropouts, strict=True):
+        made = made_with(
+            SPEED,
+            characters=10**6,
+            budget=Budget(epochs=epochs),
+            model={"layers": 2, "hidden_size": 384},
+            training=flags,
+        )
+        assert made.training.dropout == dropout
+        assert made.training.learning_rate == (0.014 if dropout else 0.01)
 
 
 def in_time(minutes: float, characters: int = 30_000_000, speed: float = SPEED) -> Plan:

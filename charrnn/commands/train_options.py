@@ -27,7 +27,7 @@ Nonlinearity = Annotated[
 ]
 
 Minutes = Annotated[
-    float | None, option("--minutes", "Wall clock (default 10, or 30 epochs).", _BUDGET)
+    float | None, option("--minutes", "Wall clock (default 10, or 100 epochs).", _BUDGET)
 ]
 Epochs = Annotated[float | None, option("--epochs", "Times the text is read.", _BUDGET)]
 Steps = Annotated[int | None, option("--steps", "Batches; may be raised on --resume.", _BUDGET)]

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from charrnn.batches import Batch, Batches
 from charrnn.evaluation import score
 from charrnn.gradients import take_gradient
 from charrnn.model import CharacterModel
@@ -40,6 +41,7 @@ ROW = {
     "embedding_size": 64,
     "seq_length": 48,
     "batch_size": 48,
+    "pieces": 0,  # of each stream, and all are read in another order each epoch
     "batches": "",  # 0.25:48,0.6:96 takes these from such shares of the run on
     # residual: layers add to what they read; skip: logits read all layers; or both
     "wiring": "plain",
@@ -108,6 +110,28 @@ class Wired(CharacterModel):
         x = torch.cat(outputs, 2) if self.row["wiring"] in ("skip", "both") else x
         output = self.get_submodule("output")
         return nn.functional.linear(x, output.weight, output.bias), after
+
+
+class Shuffled(Batches):
+    """Streams cut into pieces, each of which another stream reads at another time each epoch."""
+
+    def __init__(self, ids, settings: TrainingSettings, pieces: int) -> None:
+        super().__init__(ids, settings.seq_length, settings.batch_size, settings.seed)
+        self.settings, self.pieces = settings, pieces
+        self.windows = self.per_epoch // pieces  # of a piece
+        self.per_epoch = pieces * self.windows
+
+    def at(self, step: int) -> Batch:
+        return super().at(step)._replace(first=step % self.windows == 0)
+
+    def _starts(self, step: int):
+        epoch, window = divmod(step, self.per_epoch)
+        piece, window = divmod(window, self.windows)
+        length, streams = self.settings.seq_length, self.settings.batch_size
+        drawn = np.random.default_rng(derive(self.settings.seed, "pieces", epoch))
+        offset = drawn.integers(len(self.ids) - streams * self.per_epoch * length)
+        order = drawn.permutation(streams * self.pieces).reshape(streams, self.pieces)
+        return offset + (order[:, piece] * self.windows + window) * length
 
 
 class Muon:
@@ -227,7 +251,9 @@ def main() -> None:
     shape = {name: row[name] for name in ("model", "hidden_size", "layers", "embedding_size")}
     model = Wired(ModelSettings(**shape), len(known), row)
     model.initialise("orthogonal", 1.0, derive(row["seed"], "initialise"))
-    batches, first = batches_of(train, settings), 0
+    first, batches = 0, batches_of(train, settings)
+    if row["pieces"]:
+        batches = Shuffled(train, settings, row["pieces"])
     changes = [word.split(":") for word in row["batches"].split(",") if word]
     adamw, others = optimizers(model, row)
     average = [weight.detach().clone() for weight in model.parameters()]
