@@ -13,7 +13,7 @@ MOST_EPOCHS = 100.0
 """The budget where none is given: these minutes, or these epochs of a text read sooner."""
 
 REGULARISED = (
-    *((40.0, 0.6, 0.3, 0.1), (25.0, 0.5, 0.0, 0.1), (12.0, 0.2, 0.0, 0.2)),
+    *((40.0, 0.6, 0.3, 0.1), (25.0, 0.5, 0.0, 0.1), (16.0, 0.2, 0.0, 0.2)),
     *((8.0, 0.1, 0.0, 0.2), (4.0, 0.0, 0.0, 0.5), (0.0, 0.0, 0.0, 0.1)),
 )
 """From so many readings of the text on, times the weights there are for each of its characters:
