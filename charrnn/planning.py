@@ -20,6 +20,9 @@ REGULARISED = (
 what share of outputs is dropped, and of recurrent weights, and the weight decay. What is
 read often, by a model that has room for it, is learnt by heart unless something is left out."""
 
+REGULARISED_DEEP = ((200.0, 0.6, 0.3, 0.1), (40.0, 0.5, 0.1, 0.1))
+"""From two layers on these come first: outputs are dropped between them, too."""
+
 DROPS = {"dropout", "weight_drop"}
 REGULARISERS = {*DROPS, "weight_decay"}
 """The settings by which a plan keeps a model from learning by heart."""
@@ -140,7 +143,8 @@ def plan(
     if not DROPS & set(training):  # else whoever gave one has taken the matter in hand
         epochs = read(settings, spent) / max(1, characters)
         load = epochs * weights(settings) / max(1, characters)
-        _, dropout, weight_drop, decay = next(each for each in REGULARISED if load >= each[0])
+        shares = (REGULARISED_DEEP if settings.layers > 1 else ()) + REGULARISED
+        _, dropout, weight_drop, decay = next(each for each in shares if load >= each[0])
         chosen |= {"dropout": dropout, "weight_drop": weight_drop}
         chosen["weight_decay"] = _weight_decay(settled.optimizer, decay)
         said = f"text read {_times(epochs)}"

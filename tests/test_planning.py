@@ -115,6 +115,21 @@ def test_the_more_often_a_text_is_read_the_more_is_dropped_out(budgets: list[Bud
     assert dropouts == sorted(set(dropouts))
 
 
+@pytest.mark.parametrize(("layers", "weight_drops"), [(1, [0.3, 0.3]), (2, [0.1, 0.3])])
+def test_between_layers_outputs_are_dropped_so_fewer_weights_are(
+    layers: int, weight_drops: list[float]
+) -> None:
+    shape = {"layers": layers, "hidden_size": 256}
+    load = weights(ModelSettings(**shape)) / 10**6  # of one reading
+    found = [
+        made_with(
+            SPEED, characters=10**6, budget=Budget(epochs=often / load), model=shape
+        ).training.weight_drop
+        for often in (50, 250)
+    ]
+    assert found == weight_drops
+
+
 @pytest.mark.parametrize("characters", [0, 1])
 @pytest.mark.parametrize("budget", [None, Budget(steps=10), Budget(minutes=1.0)])
 def test_a_text_too_short_for_any_plan_is_planned_without_an_accident(
