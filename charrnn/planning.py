@@ -181,8 +181,8 @@ def weights(model: ModelSettings) -> int:
 def learning_rate(optimizer: str, model: ModelSettings, dropout: float) -> float:
     """The optimizer's; SOAP's is lower for large layers and the rnn.
 
-    It is higher for one small layer, and where outputs are dropped: a text that is read
-    often enough for that leaves the time, and a high rate learns less by heart, too.
+    It is higher for one small layer, and where outputs are dropped: in a run as long as
+    calls for that, a high rate is behind at first, and learns less by heart.
     """
     usual = LEARNING_RATES[optimizer]
     if optimizer != "soap":
