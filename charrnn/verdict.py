@@ -182,7 +182,11 @@ def _fit(held_out: float, train: float | None, evaluations: Sequence[dict[str, A
         )
     if len(evaluations) < 2:
         return f"Scored once, so whether it overfits cannot be told ({losses})."
-    return f"It is not overfitting ({losses}): a longer run may bring it further."
+    epochs = evaluations[-1]["epoch"] or 0.0
+    if epochs >= OFTEN:
+        losses += f"; the text was read {epochs:,.0f} times"
+    further = "more text" if epochs >= OFTEN else "a longer run"
+    return f"It is not overfitting ({losses}): {further} may bring it further."
 
 
 def _log(run: Path) -> list[dict[str, Any]]:

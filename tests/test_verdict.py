@@ -205,6 +205,14 @@ def test_the_words_tell_that_it_is_not_overfitting(finished):
     assert "1.600" in told
 
 
+def test_more_text_is_advised_where_it_was_read_often(finished):
+    """As `remedy` does: the fixture's ten steps are an epoch."""
+    often = verdict.sentences(finished((10, 2.0, 2.1), (100, 1.9, 1.9)))[2]
+    assert "the text was read 10 times): more text may bring it further" in often
+    less = verdict.sentences(finished((10, 2.0, 2.1), (90, 1.9, 1.9), name="less"))[2]
+    assert less.endswith("while training for it): a longer run may bring it further.")
+
+
 def test_the_words_tell_of_divergences(finished):
     run = finished((10, 2.0, 2.1), (20, 1.5, 1.6))
     log = run / METRICS_FILE
