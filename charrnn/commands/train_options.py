@@ -69,7 +69,7 @@ Dropout = Annotated[
 ]
 WeightDrop = Annotated[
     float | None,
-    option("--weight-drop", "Share of recurrent weights dropped (0 or 0.3).", _TRAINING),
+    option("--weight-drop", "Share of recurrent weights dropped (0 to 0.3).", _TRAINING),
 ]
 WeightInit = Annotated[
     str | None, option("--weight-init", "orthogonal (default), xavier, he or normal.", _TRAINING)
