@@ -99,3 +99,10 @@ def multiplies_bf16(device: str) -> bool:
         able = torch.cpu.get_capabilities()
         return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
     return False
+
+
+def has_matrix_units() -> bool:
+    """Whether the processor multiplies tiles of bfloat16 (AMX)."""
+    import torch
+
+    return bool(torch.cpu.get_capabilities().get("amx_bf16"))

@@ -25,7 +25,8 @@ class Optimizer:
         self._decay, self._soap = settings.weight_decay, None
         if settings.optimizer == "soap":
             matrices = [n for n, w in self._others.items() if w.ndim > 1 and w.shape[1] <= WIDEST]
-            self._soap = Soap({name: self._others.pop(name) for name in matrices})
+            taken = {name: self._others.pop(name) for name in matrices}
+            self._soap = Soap(taken, settings.precision)
         others = self._others.values()
         groups = [
             {"params": [p for p in others if p.ndim > 1], "weight_decay": self._decay},

@@ -6,7 +6,7 @@ from typing import Any
 
 from charrnn import machine
 from charrnn.schedule import EVALUATION_SHARE, Budget
-from charrnn.settings import GATES, ModelSettings, TrainingSettings
+from charrnn.settings import ModelSettings, TrainingSettings
 
 DEFAULT_MINUTES = 10.0
 MOST_EPOCHS = 100.0
@@ -125,6 +125,11 @@ def plan(
     spent = budget or Budget(minutes=DEFAULT_MINUTES)
     reasons: dict[str, str] = {}
 
+    def precision_of(model: ModelSettings) -> str:
+        if multiplies_bf16 and "precision" not in training:
+            return precision(model, settled)
+        return settled.precision
+
     def read(settings: ModelSettings, budget: Budget) -> float:
         """About how many characters the budget reads."""
         if budget.epochs is not None:
@@ -133,7 +138,8 @@ def plan(
             return float(budget.steps * settled.seq_length * settled.batch_size)
         assert budget.minutes is not None and operations_per_second is not None
         seconds = budget.minutes * 60 * (1 - EVALUATION_SHARE)
-        return seconds * _characters_per_second(settings, operations_per_second)
+        precisions = precision_of(settings), precision_of(ModelSettings())
+        return seconds * _characters_per_second(settings, operations_per_second, *precisions)
 
     if not {"hidden_size", "layers"} <= set(model):
         settings, reasons["model"] = _shaped(characters, spent, model, read)
@@ -151,8 +157,7 @@ def plan(
         reasons |= {name: said for name in sorted(REGULARISERS) if name not in training}
     dropout = chosen.get("dropout", settled.dropout)
     chosen["learning_rate"] = learning_rate(settled.optimizer, settings, dropout)
-    if multiplies_bf16:
-        chosen["precision"] = precision(settings, settled)
+    chosen["precision"] = precision_of(settings)
     settled = replace(settled, **{n: v for n, v in chosen.items() if n not in training})
     facts: dict[str, float] = {"characters": characters, "multiplies_bf16": multiplies_bf16}
     if operations_per_second is not None:
@@ -163,14 +168,13 @@ def plan(
 def precision(model: ModelSettings, training: TrainingSettings) -> str:
     """Of the products, where a device has instructions for bf16: bf16 where it pays.
 
-    A product with W_hh takes oneDNN some 20 microseconds before it multiplies; one of
-    fewer than a million multiplications is done sooner in fp32. (GPUs do all at once.)
+    What is rounded and prepared for a product takes longer than it saves where a step of a
+    worker's streams multiplies fewer than eight million times. (GPUs do all at once.)
     """
     if training.device != "cpu":
         return "bf16"
     streams = training.batch_size / machine.workers(training.batch_size, training.threads)
-    multiplications = streams * GATES[model.model] * model.hidden_size**2
-    return "bf16" if multiplications >= 2**20 else "fp32"
+    return "bf16" if streams * weights(model) >= 2**23 else "fp32"
 
 
 def weights(model: ModelSettings) -> int:
@@ -194,14 +198,19 @@ def learning_rate(optimizer: str, model: ModelSettings, dropout: float) -> float
     return round(usual * min(1.0, 384 / model.hidden_size), 4)
 
 
-def _characters_per_second(model: ModelSettings, speed: float) -> float:
+def _characters_per_second(
+    model: ModelSettings, speed: float, precision: str, speed_precision: str
+) -> float:
     """About how fast a model trains where one of 2 x 256 does so many operations a second.
 
     A character's forward pass multiplies and adds once for each weight, its backward pass
-    twice; larger products are done at a higher rate.
+    twice; larger products are done at a higher rate, in bf16 the more so.
     """
-    rate: float = speed * min(1.15, (model.hidden_size / 256) ** 0.4)
-    return rate / (6 * weights(model))
+    wider = model.hidden_size / 256
+    rate: float = min(1.6, wider**0.9) if precision == "bf16" else min(1.15, wider**0.4)
+    if precision != speed_precision:
+        rate *= 0.85 if precision == "fp32" else 1 / 0.85
+    return rate * speed / (6 * weights(model))
 
 
 def _shaped(

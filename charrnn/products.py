@@ -4,29 +4,70 @@ A weight is made ready once a window and then multiplied at every step. What it 
 into says how: an opaque oneDNN tensor is a packed one; one of bfloat16 has its other
 operand rounded to bfloat16 too, sums in float32 and rounds once more. Sums, gates and
 states stay in the precision of the model's weights.
+
+Processors with matrix units for bfloat16 (AMX) read plain float32 operands as bfloat16,
+too, where `rounding` allows it: slower than what is packed, and without the passes over
+memory that rounding takes by itself.
 """
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from charrnn import machine
+
 LEAST_PACKED = 2**21
 """Multiplications for which oneDNN's fp32 product is worth its preparations."""
+
+
+LEAST_ROUNDED = 2**18
+"""Weights for which, matrix units or not, bfloat16 is worth a pass over what it multiplies."""
+
+MOST_ROUNDED = 512
+"""And the rows of that up to which it is."""
 
 
 def ready(weight: Tensor, rows: int, precision: str, packed: bool) -> Tensor:
     """A weight (N, K), made ready for `product` with many v of (rows, K).
 
     `precision` is fp32 (the weight's own) or bf16. In fp32 a small product is left plain:
-    what oneDNN does before it multiplies would take longer than that.
+    what oneDNN does before it multiplies would take longer than that. What is made ready
+    for a window's rows may be a view of the weight.
     """
+    if left_plain(weight, rows, precision, packed):
+        as_it_is = precision == "bf16" and rows > MOST_ROUNDED
+        return weight.t() if as_it_is else weight.t().contiguous()
     if precision == "bf16":
         weight = weight.bfloat16()
-    elif rows * weight.numel() < LEAST_PACKED:
-        packed = False
     return _pack(weight, rows) if packed else weight.t().contiguous()
+
+
+def left_plain(weight: Tensor, rows: int, precision: str, packed: bool) -> bool:
+    """Whether `ready` leaves a weight in its own precision, unpacked."""
+    if precision == "bf16":
+        return _rounding() and (weight.numel() < LEAST_ROUNDED or rows > MOST_ROUNDED)
+    return not packed or rows * weight.numel() < LEAST_PACKED
+
+
+@contextlib.contextmanager
+def rounding(precision: str, device: str) -> Iterator[None]:
+    """In bf16, matrix units read what is float32 as bfloat16; else not. For all threads alike."""
+    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    rounded = precision == "bf16" and device == "cpu" and machine.has_matrix_units()
+    before, matmul.fp32_precision = matmul.fp32_precision, "bf16" if rounded else "ieee"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before
+
+
+def _rounding() -> bool:
+    found: bool = torch.backends.mkldnn.matmul.fp32_precision == "bf16"  # type: ignore[attr-defined]
+    return found
 
 
 def _pack(weight: Tensor, rows: int) -> Tensor:

@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 from charrnn.buffers import Buffers, Memory
 from charrnn.cells import step_of
 from charrnn.compiled import CELLS, compiled
-from charrnn.products import affine_rows, packs, ready, weight_gradient
+from charrnn.products import affine_rows, left_plain, packs, ready, weight_gradient
 from charrnn.window import Arriving, Window, flat
 
 State = tuple[Tensor, ...]
@@ -133,13 +133,16 @@ class _Layer(torch.autograd.Function):
         states = [w_hh.new_empty(steps + 1, batch, size) for _ in state]
         for rest, first in zip(states, state, strict=True):
             rest[0] = first
+        pieces = CELLS[cell].pieces
+        if not CELLS[cell].pieces_back and not left_plain(w_hh, batch, precision, packed):
+            pieces = (sum(pieces),)
         window = Window(
             x,
             states,
             _take(lease.buffers, "kept", CELLS[cell].kept, (steps, batch, size), w_hh),
             [
                 ready(piece, batch, precision, packed)
-                for piece in torch.split(w_hh, [size * n for n in CELLS[cell].pieces])
+                for piece in torch.split(w_hh, [size * n for n in pieces])
             ],
             inside,
         )

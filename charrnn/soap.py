@@ -17,6 +17,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from charrnn.products import rounding
 from charrnn.workers import Workers
 
 BETAS = (0.9, 0.95)
@@ -45,8 +46,9 @@ _PARTS = 64
 class Soap:
     """What SOAP remembers of some matrices, and the steps that it takes with them."""
 
-    def __init__(self, matrices: Mapping[str, nn.Parameter]) -> None:
-        """The matrices by name, each (R, C)."""
+    def __init__(self, matrices: Mapping[str, nn.Parameter], precision: str = "fp32") -> None:
+        """The matrices by name, each (R, C); `precision` is that of products with gradients."""
+        self._precision = precision
         self._matrices = [_Matrix(matrix) for matrix in matrices.values()]
         self._names = list(matrices)
         self.steps = 0
@@ -79,18 +81,20 @@ class Soap:
             for matrix in self._matrices:
                 matrix.move(part, step, learning_rate, weight_decay)
 
-        on_cpu = self._matrices[0].weight.device.type == "cpu"
-        for due, function, things in (
-            (young or step % TAKEN == 0, take_in, _PARTS),
-            (turns, turn, len(self._matrices)),
-            (True, move, _PARTS),
+        device = self._matrices[0].weight.device.type
+        # S spans too many orders of magnitude for the axes to be turned in less than fp32.
+        for due, function, things, precision in (
+            (young or step % TAKEN == 0, take_in, _PARTS, self._precision),
+            (turns, turn, len(self._matrices), "fp32"),
+            (True, move, _PARTS, self._precision),
         ):
             if not due:
                 continue
-            if workers is None or not on_cpu:
-                function(slice(0, things))
-            else:
-                workers.map(function, workers.shares(things))
+            with rounding(precision, device):
+                if workers is None or device != "cpu":
+                    function(slice(0, things))
+                else:
+                    workers.map(function, workers.shares(things))
 
 
 class _Matrix:

@@ -9,6 +9,7 @@ from charrnn.batches import Batches
 from charrnn.divergence import LOWERING
 from charrnn.errors import DivergenceError
 from charrnn.gradients import take_gradient
+from charrnn.products import rounding
 from charrnn.seeds import derive
 from charrnn.settings import TrainingSettings
 from charrnn.stored import Ids
@@ -40,17 +41,18 @@ def take_step(
     masks = None
     if settings.weight_drop:
         masks = state.model.draw_weight_masks(settings.weight_drop, generator("weight-drop"))
-    loss, after = take_gradient(
-        state.model,
-        torch.from_numpy(read.inputs).to(settings.device),
-        torch.from_numpy(read.targets).to(settings.device),
-        state.carried,
-        dropout=settings.dropout,
-        generator=lambda stream: generator(f"dropout from stream {stream}"),
-        weight_masks=masks,
-        precision=settings.precision,
-        workers=workers,
-    )
+    with rounding(settings.precision, settings.device):
+        loss, after = take_gradient(
+            state.model,
+            torch.from_numpy(read.inputs).to(settings.device),
+            torch.from_numpy(read.targets).to(settings.device),
+            state.carried,
+            dropout=settings.dropout,
+            generator=lambda stream: generator(f"dropout from stream {stream}"),
+            weight_masks=masks,
+            precision=settings.precision,
+            workers=workers,
+        )
     parameters = list(state.model.parameters())
     norm = float(nn.utils.clip_grad_norm_(parameters, settings.clip or math.inf))
     value = float(loss)

@@ -21,7 +21,7 @@ Python's global lock, so that workers side by side each keep a processor busy.
 
 import torch
 
-from charrnn.products import affine, weight_gradient
+from charrnn.products import affine, product, weight_gradient
 from charrnn.window import Arriving, Leaving, Window, flat, slope, steps_at_once
 
 # ---- rnn:  h' = φ(a),  a = x + W_hh h
@@ -159,9 +159,14 @@ def gru_forward(w: Window) -> None:
         h, q = hs[t], qs[t]
         r, z, n = torch.split(w.x[t], size, 1)
         rz = w.x[t, :, : 2 * size]
-        affine(rz, h, w.weights[0], rz)
+        if len(w.weights) == 1:  # packed, where each product more costs most
+            through_h = product(h, w.weights[0])
+            rz.add_(through_h[:, : 2 * size])
+            torch.add(w.b, through_h[:, 2 * size :], out=q)
+        else:
+            affine(rz, h, w.weights[0], rz)
+            affine(w.b, h, w.weights[1], q)
         rz.sigmoid_()
-        affine(w.b, h, w.weights[1], q)
         n.addcmul_(r, q).tanh_()
         torch.lerp(n, h, z, out=hs[t + 1])
 

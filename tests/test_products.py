@@ -5,10 +5,21 @@ import math
 import pytest
 import torch
 
-from charrnn import products
-from charrnn.products import affine, affine_rows, packing_works, packs, product, ready
+from charrnn import machine, products
+from charrnn.products import (
+    affine,
+    affine_rows,
+    left_plain,
+    packing_works,
+    packs,
+    product,
+    ready,
+    rounding,
+)
 
 pytestmark = pytest.mark.usefixtures("small_products_are_packed")
+
+UNITS = "bf16 by matrix units"
 
 KINDS = {  # the precision, whether packed, the type of everything else
     "float64": ("fp32", False, torch.float64),
@@ -16,6 +27,7 @@ KINDS = {  # the precision, whether packed, the type of everything else
     "fp32 packed": ("fp32", True, torch.float32),
     "bf16": ("bf16", False, torch.float32),
     "bf16 packed": ("bf16", True, torch.float32),
+    UNITS: ("bf16", True, torch.float32),
 }
 
 
@@ -51,7 +63,14 @@ def assert_within(found, wanted, bound):
 def kind(request):
     precision, packed, dtype = KINDS[request.param]
     or_skip(precision, packed)
-    return precision, packed, dtype
+    if request.param != UNITS:
+        yield precision, packed, dtype
+        return
+    if not machine.has_matrix_units():
+        pytest.skip("this processor has no matrix units")
+    with rounding(precision, "cpu"):
+        assert not ready(torch.ones(1, 1), 1, precision, packed).is_mkldnn
+        yield precision, packed, dtype
 
 
 @pytest.mark.parametrize(("rows", "n", "k"), [(1, 1, 1), (1, 5, 3), (4, 1, 7), (9, 33, 65)])
@@ -67,9 +86,9 @@ def test_a_product_is_v_times_the_transposed_weight(kind, rows, n, k):
 def test_bf16_is_not_silently_more(kind):
     """Numbers that bfloat16 cannot hold come out rounded, or all its tests would say nothing."""
     precision, packed, dtype = kind
-    fine = torch.full((1, 1), 1 + 2.0**-12, dtype=dtype)
-    found = product(fine, ready(torch.ones(1, 1, dtype=dtype), 1, precision, packed))
-    assert (float(found) == 1.0) == (precision == "bf16")
+    fine = torch.full((32, 32), 1 + 2.0**-12, dtype=dtype)
+    found = product(fine, ready(torch.eye(32, dtype=dtype), 32, precision, packed))
+    assert found.eq(1.0).all() == (precision == "bf16")
 
 
 @pytest.mark.parametrize("base", ["(R, N)", "(N,)", "()"])
@@ -136,6 +155,54 @@ def test_making_ready_copies(kind):
     before = product(v, made).clone()
     weight.zero_()
     assert torch.equal(product(v, made), before)
+
+
+# What matrix units do
+
+
+@pytest.fixture
+def matrix_units(monkeypatch, request):
+    monkeypatch.setattr(machine, "has_matrix_units", lambda: getattr(request, "param", True))
+
+
+def test_float32_is_rounded_for_so_long_as_that_is_asked_for(matrix_units):
+    matmul = torch.backends.mkldnn.matmul
+    before = matmul.fp32_precision
+    with rounding("bf16", "cpu"):
+        assert matmul.fp32_precision == "bf16"
+        with rounding("fp32", "cpu"):
+            assert matmul.fp32_precision == "ieee"
+        assert matmul.fp32_precision == "bf16"
+    assert matmul.fp32_precision == before
+    with pytest.raises(KeyError), rounding("bf16", "cpu"):
+        raise KeyError
+    assert matmul.fp32_precision == before
+
+
+@pytest.mark.parametrize("matrix_units", [False], indirect=True)
+def test_without_matrix_units_float32_is_what_it_is(matrix_units):
+    with rounding("bf16", "cpu"):
+        assert torch.backends.mkldnn.matmul.fp32_precision == "ieee"
+        assert not left_plain(torch.zeros(2, 3), 4, "bf16", packed=True)
+
+
+def test_on_a_gpu_it_is_left_alone(matrix_units):
+    with rounding("bf16", "cuda"):
+        assert torch.backends.mkldnn.matmul.fp32_precision == "ieee"
+
+
+def test_matrix_units_round_small_weights_and_many_rows(matrix_units, monkeypatch):
+    """What is neither is quicker packed."""
+    monkeypatch.setattr(products, "LEAST_ROUNDED", 12)
+    monkeypatch.setattr(products, "MOST_ROUNDED", 5)
+    small, large = torch.zeros(3, 3), torch.zeros(3, 4)
+    with rounding("bf16", "cpu"):
+        plain = {
+            (w, r): left_plain(w, r, "bf16", packed=True) for w in (small, large) for r in (5, 6)
+        }
+        assert not left_plain(large, 6, "fp32", packed=True), "in fp32 the rule is another"
+    assert [*plain.values()] == [True, True, False, True]
+    assert not left_plain(small, 5, "bf16", packed=True), "outside of it all are packed"
 
 
 # Whether weights are packed

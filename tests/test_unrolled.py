@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn import cells, compiled, unrolled
-from charrnn.products import packing_works, ready
+from charrnn.products import left_plain, packing_works, ready
 from charrnn.settings import GATES
 from charrnn.window import Arriving, Window
 
@@ -95,7 +95,9 @@ class Case:
         for rest, first in zip(states, self.first, strict=True):
             rest[0] = first
         w_hh = self.w_hh.to(dtype)
-        pieces = torch.split(w_hh, [hidden * n for n in cell.pieces])
+        whole = not cell.pieces_back and not left_plain(w_hh, batch, precision, packed)
+        sizes = [sum(cell.pieces)] if whole else cell.pieces
+        pieces = torch.split(w_hh, [hidden * n for n in sizes])
         back = pieces if cell.pieces_back else [w_hh]
         window = Window(
             (self.x + outside).to(dtype),

@@ -24,6 +24,7 @@ from charrnn.evaluation import score
 from charrnn.gradients import take_gradient
 from charrnn.model import CharacterModel
 from charrnn.optimizer import BETAS
+from charrnn.products import rounding
 from charrnn.recurrence import Characters, run
 from charrnn.seeds import derive
 from charrnn.settings import GATES, ModelSettings, TrainingSettings
@@ -49,6 +50,7 @@ ROW = {
     "dropout": 0.0,
     "one_mask": False,  # of dropout, for all the steps of a window
     "weight_drop": 0.0,
+    "precision": "fp32",  # of the products: fp32, bf16
     "seed": 0,
     "optimizer": "soap",  # adamw, muon, soap
     "rate": 0.01,  # of AdamW, and of what it has to do beside the others
@@ -90,14 +92,23 @@ class Wired(CharacterModel):
             self.get_submodule("output").register_parameter("weight", nn.Parameter(wide))
 
     def forward(self, ids, state, dropout=0.0, generator=None, weight_masks=None, precision="fp32"):
+        if self.row["wiring"] == "plain" and not self.row["one_mask"]:
+            return super().forward(ids, state, dropout, generator, weight_masks, precision)
         embedding = self.get_parameter("embedding.weight")
         read, after, outputs = Characters(ids, embedding), [], []
         for number, before in enumerate(state):
             layer = self.layer(number)
             if weight_masks is not None:
                 layer = layer._replace(w_hh=layer.w_hh * weight_masks[number])
-            memory = self._memories[number]
-            x, last = run(self.settings.model, "tanh", read, before, layer, memory=memory)
+            x, last = run(
+                self.settings.model,
+                "tanh",
+                read,
+                before,
+                layer,
+                precision=precision,
+                memory=self._memories[number],
+            )
             if dropout:
                 steps = 1 if self.row["one_mask"] else len(x)
                 kept = torch.full((steps, *x.shape[1:]), 1.0 - dropout)
@@ -287,18 +298,19 @@ def main() -> None:
         if row["weight_drop"]:
             seeded.manual_seed(derive(row["seed"], "weight-drop", step))
             masks = model.draw_weight_masks(row["weight_drop"], seeded)
-        loss, carried = take_gradient(
-            model,
-            torch.from_numpy(read.inputs),
-            torch.from_numpy(read.targets),
-            model.start(settings.batch_size) if read.first or step == first else carried,
-            dropout=row["dropout"],
-            generator=lambda stream, step=step: torch.Generator().manual_seed(
-                derive(row["seed"], f"dropout {stream}", step)
-            ),
-            weight_masks=masks,
-            precision="fp32",
-        )
+        with rounding(row["precision"], "cpu"):
+            loss, carried = take_gradient(
+                model,
+                torch.from_numpy(read.inputs),
+                torch.from_numpy(read.targets),
+                model.start(settings.batch_size) if read.first or step == first else carried,
+                dropout=row["dropout"],
+                generator=lambda stream, step=step: torch.Generator().manual_seed(
+                    derive(row["seed"], f"dropout {stream}", step)
+                ),
+                weight_masks=masks,
+                precision=row["precision"],
+            )
         nn.utils.clip_grad_norm_(model.parameters(), row["clip"] or math.inf)
         left = 1 - (done - 0.03) / 0.97
         rate = min(1.0, max(0.02, done / 0.03))  # a warmup of 3%
