@@ -20,7 +20,10 @@ REGULARISED = (
 what share of outputs is dropped, and of recurrent weights, and the weight decay. What is
 read often, by a model that has room for it, is learnt by heart unless something is left out."""
 
-REGULARISED_DEEP = ((200.0, 0.6, 0.3, 0.1), (40.0, 0.5, 0.1, 0.1))
+REGULARISED_DEEP = (
+    *((200.0, 0.6, 0.3, 0.1), (40.0, 0.5, 0.1, 0.1)),
+    *((25.0, 0.3, 0.0, 0.2), (8.0, 0.1, 0.0, 0.2)),
+)
 """From two layers on these come first: outputs are dropped between them, too."""
 
 DROPS = {"dropout", "weight_drop"}
@@ -43,8 +46,9 @@ READ_A_WEIGHT = 4.0
 """A shape is worth its time where each weight has so many characters to learn from, read anew
 or again."""
 
-OWN_A_WEIGHT = 0.3
-"""And so many of the text's own; a text of fewer is learnt by heart, whatever is dropped."""
+OWN_A_WEIGHT = ((1_000_000, 0.5), (0, 0.3))
+"""And so many of the text's own, from so many weights on; a text of fewer is learnt by heart,
+whatever is dropped."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +233,8 @@ def _shaped(
         larger = ModelSettings(**shape)
         if weights(larger) <= weights(settings):
             continue
-        if characters < OWN_A_WEIGHT * weights(larger):
+        own = next(own for least, own in OWN_A_WEIGHT if weights(larger) >= least)
+        if characters < own * weights(larger):
             return settings, "as much as so short a text can teach"
         if read(larger, budget) < READ_A_WEIGHT * weights(larger):
             return settings, "as much as this budget can teach"

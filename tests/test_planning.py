@@ -164,7 +164,7 @@ def test_wide_layers_and_the_rnn_learn_slower() -> None:
 
 @pytest.mark.parametrize(
     ("flags", "dropouts"),
-    [({}, [0.0, 0.2]), ({"dropout": 0.3}, [0.3, 0.3]), ({"weight_drop": 0.3}, [0.0, 0.0])],
+    [({}, [0.0, 0.1]), ({"dropout": 0.3}, [0.3, 0.3]), ({"weight_drop": 0.3}, [0.0, 0.0])],
 )
 def test_where_outputs_are_dropped_the_rate_is_higher(
     flags: dict[str, float], dropouts: list[float]
@@ -183,6 +183,24 @@ def test_where_outputs_are_dropped_the_rate_is_higher(
 
 def in_time(minutes: float, characters: int = 30_000_000, speed: float = SPEED) -> Plan:
     return made_with(speed, characters=characters, budget=Budget(minutes=minutes))
+
+
+@pytest.mark.parametrize(
+    ("characters", "layers", "hidden_size"),
+    [
+        (45_000, 1, 192),
+        (228_000, 2, 256),
+        (700_000, 2, 256),
+        (1_000_000, 2, 384),
+        (1_300_000, 2, 512),
+    ],
+)
+def test_however_much_time_there_is_a_text_teaches_so_large_a_model(
+    characters: int, layers: int, hidden_size: int
+) -> None:
+    made = in_time(600.0, characters)
+    assert (made.model.layers, made.model.hidden_size) == (layers, hidden_size)
+    assert made.reasons["model"] == "as much as so short a text can teach"
 
 
 def test_the_model_grows_with_the_budget() -> None:
