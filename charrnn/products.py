@@ -23,7 +23,6 @@ from charrnn import machine
 LEAST_PACKED = 2**21
 """Multiplications for which oneDNN's fp32 product is worth its preparations."""
 
-
 LEAST_ROUNDED = 2**18
 """Weights for which, matrix units or not, bfloat16 is worth a pass over what it multiplies."""
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import COMMAND, charrnn
 from test_cli import assert_error
 
-from charrnn import training_benchmark
+from charrnn import machine, training_benchmark
 from charrnn.benchmark import Measured
 from charrnn.commands.benchmark_training import training
 from charrnn.training_benchmark import Case
@@ -109,8 +109,11 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Case, dict[str, Any]
 
 
 def test_the_table_fits_a_terminal_of_80_columns(
-    measured: list[tuple[Case, dict[str, Any]]], capsys: pytest.CaptureFixture[str]
+    measured: list[tuple[Case, dict[str, Any]]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(machine, "multiplies_bf16", lambda _: False)
     training(threads=2)
     shown, said = capsys.readouterr()
     lines = shown.splitlines()
@@ -118,13 +121,25 @@ def test_the_table_fits_a_terminal_of_80_columns(
     assert "charrnn in " in lines[0]
     assert max(map(len, lines[1:])) <= 80
     assert [line for line in lines if line.startswith("H=")] == [
-        "H=128 L=2 T=50 B=50 E=64 V=65",
-        "H=256 L=2 T=64 B=64 E=64 V=65",
-        "H=512 L=2 T=128 B=64 E=64 V=65",
+        "H=128 L=2 T=50 B=50 E=64 V=65 fp32",
+        "H=256 L=2 T=64 B=64 E=64 V=65 fp32",
+        "H=512 L=2 T=128 B=64 E=64 V=65 fp32",
     ]
     (gru, *_) = [line.split() for line in lines if line.startswith("gru ")]
     assert gru == ["gru", "203k", "20.3k", "10.00", "548", "370.73", "98%", "1123", "1235"]
     assert "torch.nn bf16 autocast takes 4.6 s a step, so only 2 of 7 repetitions" in said
+
+
+def test_the_heading_says_which_precision_was_chosen(
+    measured: list[tuple[Case, dict[str, Any]]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a machine with bf16 it is not the same for all models of a size."""
+    monkeypatch.setattr(machine, "multiplies_bf16", lambda _: True)
+    training(model=["rnn", "gru"], hidden_size=[256], threads=2)
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("H=")]
+    assert [head.split()[-1] for head in heads] == ["fp32", "bf16"]
 
 
 def test_a_model_without_a_twin_stands_alone(

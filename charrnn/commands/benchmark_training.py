@@ -141,7 +141,8 @@ def _show(case: "Case", rows: list[dict[str, Any]], above: "Case | None") -> Non
         console.say()
         console.say(
             f"H={model.hidden_size} L={model.layers} T={training.seq_length} "
-            f"B={training.batch_size} E={model.embedding_size} V={case.vocabulary_size}"
+            f"B={training.batch_size} E={model.embedding_size} V={case.vocabulary_size} "
+            f"{training.precision}"
         )
         measuring.say_cells([name for name, _ in COLUMNS], COLUMNS)
     own = rows[0]
