@@ -159,7 +159,7 @@ def gru_forward(w: Window) -> None:
         h, q = hs[t], qs[t]
         r, z, n = torch.split(w.x[t], size, 1)
         rz = w.x[t, :, : 2 * size]
-        if len(w.weights) == 1:  # packed, where each product more costs most
+        if len(w.weights) == 1:  # packed: one product costs less than two
             through_h = product(h, w.weights[0])
             rz.add_(through_h[:, : 2 * size])
             torch.add(w.b, through_h[:, 2 * size :], out=q)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from charrnn import soap
+from charrnn import machine, soap
 from charrnn.soap import BETAS, KEPT, TAKEN, TURNED, YOUNG, Soap
 from charrnn.workers import Workers
 
@@ -143,3 +143,27 @@ def test_no_gradient_ends_it(value: float) -> None:
     steps = [torch.full((ROWS, COLUMNS), value)] * 12
     found, _ = moved(steps)
     assert all(torch.isfinite(step).all() for step in found) == np.isfinite(value)
+
+
+@pytest.mark.parametrize(("precision", "gradients"), [("bf16", "bf16"), ("fp32", "ieee")])
+def test_what_gradients_are_multiplied_in_is_the_precision_and_axes_turn_in_fp32(
+    monkeypatch: pytest.MonkeyPatch, precision: str, gradients: str
+) -> None:
+    monkeypatch.setattr(machine, "has_matrix_units", lambda: True)
+    seen = {}
+
+    def seeing(name: str) -> None:
+        kept = getattr(soap._Matrix, name)
+
+        def see(matrix: object, *arguments: object) -> object:
+            seen[name] = torch.backends.mkldnn.matmul.fp32_precision
+            return kept(matrix, *arguments)
+
+        monkeypatch.setattr(soap._Matrix, name, see)
+
+    for name in "take_in", "turn", "move":
+        seeing(name)
+    weight = nn.Parameter(torch.ones(3, 2))
+    weight.grad = torch.ones(3, 2)
+    Soap({"w": weight}, precision).step(0.1, 0.0, None)
+    assert seen == {"take_in": gradients, "turn": "ieee", "move": gradients}

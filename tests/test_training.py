@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from charrnn import files, runs, training
+from charrnn import files, machine, runs, training
 from charrnn.batches import windows_per_epoch
 from charrnn.checkpoints import (
     ModelRecord,
@@ -24,6 +24,7 @@ from charrnn.checkpoints import (
 from charrnn.corpus import Corpus, read_corpus
 from charrnn.errors import CheckpointError, DiskFullError, DivergenceError, RunError
 from charrnn.events import Evaluated, NotSaved, Progressed, Reported, Saved, Stopped
+from charrnn.gradients import take_gradient
 from charrnn.metrics import METRICS_FILE, read_metrics
 from charrnn.optimizer import Optimizer
 from charrnn.schedule import Schedule
@@ -549,6 +550,26 @@ def test_the_state_is_carried_within_an_epoch_and_dropped_at_its_start(corpus):
         assert loss_of_step(step, 0.0) == loss_of_step(step, 0.9)
     for step in 1, per_epoch - 1, per_epoch + 1:
         assert loss_of_step(step, 0.0) != loss_of_step(step, 0.9)
+
+
+@pytest.mark.parametrize(("precision", "multiplied"), [("bf16", "bf16"), ("fp32", "ieee")])
+def test_matrix_units_round_a_gradient_s_products_in_bf16_alone(
+    corpus, monkeypatch, precision, multiplied
+):
+    monkeypatch.setattr(machine, "has_matrix_units", lambda: True)
+    seen = []
+
+    def see(*arguments, **options):
+        seen.append(torch.backends.mkldnn.matmul.fp32_precision)
+        return take_gradient(*arguments, **options)
+
+    monkeypatch.setattr("charrnn.step.take_gradient", see)
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    chosen = replace(CHOSEN, precision=precision)
+    state = fresh_state(ModelSettings("gru", "tanh", 4, 5, 2), chosen, len(corpus.vocabulary))
+    take_step(state, batches_of(corpus.ids["train"], chosen), chosen, 1e-2)
+    assert seen == [multiplied]
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
 
 
 def test_a_step_reaches_back_no_further_than_its_window(corpus):
