@@ -42,9 +42,9 @@ SHAPES = (
 )
 """What L and H are chosen from. A second layer learns more, but only later."""
 
-READ_A_WEIGHT = 4.0
-"""A shape is worth its time where each weight has so many characters to learn from, read anew
-or again."""
+READ_A_WEIGHT = (4.0, 3.0)
+"""A shape, of one layer or of more, is worth its time where each weight has so many characters
+to learn from, read anew or again."""
 
 OWN_A_WEIGHT = ((1_000_000, 0.5), (0, 0.3))
 """And so many of the text's own, from so many weights on; a text of fewer is learnt by heart,
@@ -236,7 +236,7 @@ def _shaped(
         own = next(own for least, own in OWN_A_WEIGHT if weights(larger) >= least)
         if characters < own * weights(larger):
             return settings, "as much as so short a text can teach"
-        if read(larger, budget) < READ_A_WEIGHT * weights(larger):
+        if read(larger, budget) < READ_A_WEIGHT[larger.layers > 1] * weights(larger):
             return settings, "as much as this budget can teach"
         settings = larger
     return settings, "the largest that is chosen"

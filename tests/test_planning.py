@@ -210,6 +210,18 @@ def test_the_model_grows_with_the_budget() -> None:
     assert (models[0].layers, models[-1].layers) == (1, 2)
 
 
+@pytest.mark.parametrize(("shape", "read"), [((1, 320), 4), ((2, 256), 3), ((2, 768), 3)])
+def test_a_model_is_chosen_where_each_of_its_weights_reads_so_many_characters(
+    shape: tuple[int, int], read: int
+) -> None:
+    layers, hidden_size = shape
+    enough = read * weights(ModelSettings(layers=layers, hidden_size=hidden_size))
+    for characters, expected in (enough, True), (enough - 1, False):
+        budget = Budget(steps=characters)
+        model = chosen(10**9, budget, seq_length=1, batch_size=1).model
+        assert ((model.layers, model.hidden_size) == shape) is expected
+
+
 @settings(deadline=None, max_examples=100)
 @given(st.floats(0.01, 1e4), st.floats(1, 50), st.floats(1e8, 1e14), lengths)
 def test_more_time_or_a_faster_machine_never_means_a_smaller_model(

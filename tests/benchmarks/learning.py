@@ -46,8 +46,15 @@ ROW = {
     "batches": "",  # 0.25:48,0.6:96 takes these from such shares of the run on
     # residual: layers add to what they read; skip: logits read all layers; or both
     "wiring": "plain",
+    "tied": False,  # the output reads with the embedding's weights; E is H
+    "norm": "",  # of what layers hand on: layer, rms
+    "windows": "",  # 0.5:96 takes this T from half the run on
+    "weight_init": "orthogonal",
+    "gate_bias": 0.0,  # of the gru's update gate at first: more remembers longer
+    "remembered": 0,  # steps, up to which the gru's units remember at first (chrono initialisation)
     "clip": 1.0,
     "dropout": 0.0,
+    "embedding_dropout": 0.0,  # of characters, for all the streams and steps of a window
     "one_mask": False,  # of dropout, for all the steps of a window
     "weight_drop": 0.0,
     "precision": "fp32",  # of the products: fp32, bf16
@@ -82,45 +89,77 @@ JORDAN = (3.4445, -4.7750, 2.0315)
 
 
 class Wired(CharacterModel):
-    """The model with layers joined otherwise, or one mask a window."""
+    """The model with layers joined, normed or dropped otherwise."""
 
     def __init__(self, settings: ModelSettings, vocabulary_size: int, row: dict) -> None:
         super().__init__(settings, vocabulary_size)
         self.row = row
+        output, size = self.get_submodule("output"), settings.hidden_size
         if row["wiring"] in ("skip", "both"):
-            wide = torch.empty(vocabulary_size, settings.layers * settings.hidden_size)
-            self.get_submodule("output").register_parameter("weight", nn.Parameter(wide))
+            wide = torch.empty(vocabulary_size, settings.layers * size)
+            output.register_parameter("weight", nn.Parameter(wide))
+        self.gains = [f"gain_l{n}" for n in range(settings.layers)] if row["norm"] else []
+        for name in self.gains:
+            output.register_parameter(name, nn.Parameter(torch.empty(size)))
+
+    def initialise(self, *how) -> None:
+        super().initialise(*how)
+        if self.row["tied"]:  # read as if normal (0, 1), which logits would be too large with
+            del self.get_submodule("output").weight
+            self.get_parameter("embedding.weight").data.mul_(self.settings.hidden_size**-0.5)
+        for number in range(self.settings.layers):
+            if self.row["gate_bias"] or self.row["remembered"]:
+                update = self.layer(number).b_ih.data.chunk(3)[1].fill_(self.row["gate_bias"])
+                if self.row["remembered"]:  # Tallec and Ollivier 2018
+                    update.uniform_(1, self.row["remembered"] - 1).log_()
+        for name in self.gains:
+            nn.init.ones_(self.get_parameter(f"output.{name}"))
 
     def forward(self, ids, state, dropout=0.0, generator=None, weight_masks=None, precision="fp32"):
-        if self.row["wiring"] == "plain" and not self.row["one_mask"]:
-            return super().forward(ids, state, dropout, generator, weight_masks, precision)
-        embedding = self.get_parameter("embedding.weight")
+        row, output = self.row, self.get_submodule("output")
+        embedding = weight = self.get_parameter("embedding.weight")
+        if row["tied"]:
+            embedding = embedding * self.settings.hidden_size**0.5
+        if not self.training:  # a row for what the vocabulary lacks
+            embedding = torch.cat([embedding, embedding.new_zeros(1, embedding.shape[1])])
+        elif row["embedding_dropout"]:
+            embedding = embedding * kept((len(embedding), 1), row["embedding_dropout"], generator)
         read, after, outputs = Characters(ids, embedding), [], []
-        for number, before in enumerate(state):
-            layer = self.layer(number)
-            if weight_masks is not None:
-                layer = layer._replace(w_hh=layer.w_hh * weight_masks[number])
-            x, last = run(
-                self.settings.model,
-                "tanh",
-                read,
-                before,
-                layer,
-                precision=precision,
-                memory=self._memories[number],
-            )
-            if dropout:
-                steps = 1 if self.row["one_mask"] else len(x)
-                kept = torch.full((steps, *x.shape[1:]), 1.0 - dropout)
-                x = x * kept.bernoulli(generator=generator).div_(1.0 - dropout)
-            if number and self.row["wiring"] in ("residual", "both"):
-                x = x + read
-            after.append(last)
-            outputs.append(x)
-            read = x
-        x = torch.cat(outputs, 2) if self.row["wiring"] in ("skip", "both") else x
-        output = self.get_submodule("output")
-        return nn.functional.linear(x, output.weight, output.bias), after
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            for number, before in enumerate(state):
+                layer = self.layer(number)
+                if weight_masks is not None:
+                    layer = layer._replace(w_hh=layer.w_hh * weight_masks[number])
+                x, last = run(
+                    self.settings.model,
+                    "tanh",
+                    read,
+                    before,
+                    layer,
+                    precision=precision,
+                    memory=self._memories[number],
+                )
+                if number and row["wiring"] in ("residual", "both"):
+                    x = x + read
+                after.append(last)
+                if row["norm"]:
+                    gain = self.get_parameter(f"output.{self.gains[number]}")
+                    norm = {"layer": nn.functional.layer_norm, "rms": nn.functional.rms_norm}
+                    x = norm[row["norm"]](x, gain.shape, gain)
+                if dropout:
+                    steps = 1 if row["one_mask"] else len(x)
+                    x = x * kept((steps, *x.shape[1:]), dropout, generator)
+                outputs.append(x)
+                read = x
+            x = torch.cat(outputs, 2) if row["wiring"] in ("skip", "both") else x
+            weight = weight if row["tied"] else output.weight
+            return nn.functional.linear(x, weight, output.bias), after
+
+
+def kept(shape: tuple[int, ...], dropped: float, generator: torch.Generator) -> Tensor:
+    """What is kept of numbers of which such a share is dropped."""
+    mask = torch.full(shape, 1.0 - dropped)
+    return mask.bernoulli(generator=generator).div_(1.0 - dropped)
 
 
 class Shuffled(Batches):
@@ -261,11 +300,16 @@ def main() -> None:
     )
     shape = {name: row[name] for name in ("model", "hidden_size", "layers", "embedding_size")}
     model = Wired(ModelSettings(**shape), len(known), row)
-    model.initialise("orthogonal", 1.0, derive(row["seed"], "initialise"))
+    torch.manual_seed(row["seed"])
+    model.initialise(row["weight_init"], 1.0, derive(row["seed"], "initialise"))
     first, batches = 0, batches_of(train, settings)
     if row["pieces"]:
         batches = Shuffled(train, settings, row["pieces"])
-    changes = [word.split(":") for word in row["batches"].split(",") if word]
+    changes = [
+        (float(share), {name: int(value)})
+        for name, words in (("batch_size", row["batches"]), ("seq_length", row["windows"]))
+        for share, value in (word.split(":") for word in words.split(",") if word)
+    ]
     adamw, others = optimizers(model, row)
     average = [weight.detach().clone() for weight in model.parameters()]
 
@@ -288,10 +332,9 @@ def main() -> None:
             paused = time.process_time()
             curve.append(judge())
             began += time.process_time() - paused
-        if changes and done >= float(changes[0][0]):
-            size, first = int(changes.pop(0)[1]), step
-            settings = replace(settings, batch_size=size, seed=settings.seed + step)
-            batches = batches_of(train, settings)
+        if changes and done >= changes[0][0]:
+            settings = replace(settings, **changes.pop(0)[1], seed=settings.seed + step)
+            first, batches = step, batches_of(train, settings)
         read = batches.at(step - first)
         seeded = torch.Generator()
         masks = None
