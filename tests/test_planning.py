@@ -115,7 +115,7 @@ def test_the_more_often_a_text_is_read_the_more_is_dropped_out(budgets: list[Bud
     assert dropouts == sorted(set(dropouts))
 
 
-@pytest.mark.parametrize(("layers", "weight_drops"), [(1, [0.3, 0.3]), (2, [0.1, 0.3])])
+@pytest.mark.parametrize(("layers", "weight_drops"), [(1, [0.3, 0.3]), (2, [0.1, 0.2])])
 def test_between_layers_outputs_are_dropped_so_fewer_weights_are(
     layers: int, weight_drops: list[float]
 ) -> None:
@@ -125,7 +125,7 @@ def test_between_layers_outputs_are_dropped_so_fewer_weights_are(
         made_with(
             SPEED, characters=10**6, budget=Budget(epochs=often / load), model=shape
         ).training.weight_drop
-        for often in (50, 250)
+        for often in (50, 150)
     ]
     assert found == weight_drops
 
