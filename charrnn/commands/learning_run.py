@@ -82,8 +82,9 @@ class Bench:
         carried = cold.pop(None)
         row |= {"best_step": checkpoint.record.step, **_kept(carried)}
         row["cold_windows"] = [{"window": w, **_kept(scored)} for w, scored in cold.items()]
-        if self._last:  # only the last run's text is asked for again
-            shutil.rmtree(self._last[0].parent)
+        if self._last:  # only the last run's text is asked for again, and of others their logs
+            for weights in self._last[0].parent.glob("*.safetensors"):
+                weights.unlink()
         self._last = path, checkpoint.record, held_out
         return Run(learned, row, carried)
 
