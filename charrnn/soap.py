@@ -136,12 +136,10 @@ class _Matrix:
         square.lerp_(along.square_(), 1.0 - BETAS[1])
         # What corrects the means is left to the last factor: each pass over a matrix costs.
         torch.sqrt(square, out=along).add_(1e-8 * second**0.5)
-        self.weight[rows].addmm_(
-            torch.div(mean, along, out=along),
-            self._axes.t(),
-            beta=1.0 - learning_rate * weight_decay,
-            alpha=-learning_rate * second**0.5 / first,
-        )
+        moved = torch.div(mean, along, out=along) @ self._axes.t()
+        # Not as factors of the product: oneDNN makes and keeps another one for each factor.
+        self.weight[rows].mul_(1.0 - learning_rate * weight_decay)
+        self.weight[rows].sub_(moved, alpha=learning_rate * second**0.5 / first)
 
     def _gradient(self) -> Tensor:
         assert self._parameter.grad is not None

@@ -1,9 +1,12 @@
 """SOAP: what it remembers, and that its steps are those of Adam along turned axes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from charrnn import machine, soap
 from charrnn.soap import BETAS, KEPT, TAKEN, TURNED, YOUNG, Soap
@@ -167,3 +170,33 @@ def test_what_gradients_are_multiplied_in_is_the_precision_and_axes_turn_in_fp32
     weight.grad = torch.ones(3, 2)
     Soap({"w": weight}, precision).step(0.1, 0.0, None)
     assert seen == {"take_in": gradients, "turn": "ieee", "move": gradients}
+
+
+class Products(TorchDispatchMode):
+    """Watches for matrix products, and keeps what they are called with besides tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: set[str] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if "mm" in func.__name__:
+            plain = [each for each in args if not isinstance(each, torch.Tensor)]
+            self.made.add(f"{func} {plain} {kwargs}")
+        return func(*args, **kwargs or {})
+
+
+def test_its_products_have_the_same_factors_at_every_step() -> None:
+    """oneDNN keeps each product that it makes, and with other factors it makes another one."""
+    weight = nn.Parameter(torch.eye(3))
+    found = Soap({"w": weight})
+    with Products() as products:
+        for step in range(1, 4 * TURNED):
+            if step == 2 * TURNED:
+                before = set(products.made)
+            weight.grad = torch.randn(3, 3)
+            found.step(0.01 / step, 0.1, None)
+    assert len(before) > 2
+    assert products.made == before
