@@ -1,11 +1,35 @@
 """What the cells' equations are written with, on NumPy arrays and torch tensors alike."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 Array = Any
 """A NumPy array or a torch tensor."""
+
+State = tuple[Array, ...]
+"""What a cell hands from one step to the next: (h,), or (h, c); each (B, H)."""
+
+
+class Derivative(NamedTuple):
+    """The gradient with respect to what a step reads; those of the weights are sums over B."""
+
+    x: Array
+    """(B, G·H)"""
+    state: State
+    """each (B, H)"""
+    w_hh: Array
+    """(G·H, H), or (0, H) for a cell that has none"""
+    b_hh: Array
+    """(G·H,)"""
+
+
+Step = Callable[[Array, State, Array, Array], State]
+"""x, state, W_hh and b_hh to the next state."""
+
+StepDerivative = Callable[[Array, State, Array, Array, State], Derivative]
+"""x, state, W_hh, b_hh and the gradient with respect to the next state to the others."""
 
 
 def tanh(a: Array) -> Array:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.cells import State, states
+from charrnn.arrays import State
+from charrnn.cells import states
 from charrnn.checkpoints import ModelRecord
 from charrnn.continuation import Place, no_probabilities
 from charrnn.errors import CheckpointError, FormatError
@@ -78,7 +79,7 @@ def read_bookmark(path: Path, record: ModelRecord, name: str) -> Place:
     if not all(np.isfinite(array).all() for array in tensors.values()):
         raise FormatError(f"{path}: its state is no numbers", _WRITE)
     state: list[State] = [
-        tuple(tensors[_tensor(layer, part)] for part in range(states(record.settings.model)))
+        tuple(tensors[_tensor(layer, part)] for part in range(states(record.settings.cell(layer))))
         for layer in range(record.settings.layers)
     ]
     return Place(state, seed, number, drawn, tail)
@@ -90,11 +91,10 @@ def _tensor(layer: int, part: int) -> str:
 
 def _shapes(settings: ModelSettings) -> dict[str, tuple[int, ...]]:
     """The names and shapes of a model's state, each (H,)."""
-    parts = range(states(settings.model))
     return {
         _tensor(layer, part): (settings.hidden_size,)
         for layer in range(settings.layers)
-        for part in parts
+        for part in range(states(settings.cell(layer)))
     }
 
 

@@ -18,33 +18,21 @@ the equation that it is the derivative of. All rest on
     tanh'(a) = 1 - tanh²(a)        σ'(a) = σ(a) (1 - σ(a))
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
-
-from charrnn.arrays import Array, affine_gradient, blocks, joined, over_streams, relu, sigmoid, tanh
-
-State = tuple[Array, ...]
-"""What a cell hands from one step to the next: (h,), or (h, c) for the lstm; each (B, H)."""
-
-
-class Derivative(NamedTuple):
-    """The gradient with respect to what a step reads; those of the weights are sums over B."""
-
-    x: Array
-    """(B, G·H)"""
-    state: State
-    """each (B, H)"""
-    w_hh: Array
-    """(G·H, H)"""
-    b_hh: Array
-    """(G·H,)"""
-
-
-Step = Callable[[Array, State, Array, Array], State]
-"""x, state, W_hh and b_hh to the next state."""
-
-StepDerivative = Callable[[Array, State, Array, Array, State], Derivative]
-"""x, state, W_hh, b_hh and the gradient with respect to the next state to the others."""
+from charrnn.arrays import (
+    Array,
+    Derivative,
+    State,
+    Step,
+    StepDerivative,
+    affine_gradient,
+    blocks,
+    joined,
+    over_streams,
+    relu,
+    sigmoid,
+    tanh,
+)
+from charrnn.quasi import qrnn_derivative, qrnn_step
 
 
 def rnn_step(x: Array, state: State, w_hh: Array, b_hh: Array) -> State:
@@ -269,17 +257,17 @@ def product_derivative(
     return Derivative(dx, (dh,), dw, joined([db[:size] + over_streams(ds), db[size:]], 0))
 
 
-def step_of(model: str, nonlinearity: str) -> Step:
-    """The step of the cell that `--model` and `--nonlinearity` name."""
-    return _cell(model, nonlinearity)[0]
+def step_of(cell: str, nonlinearity: str) -> Step:
+    """The step of a cell, by its name in GATES; the rnn's with a `nonlinearity`."""
+    return _cell(cell, nonlinearity)[0]
 
 
-def derivative_of(model: str, nonlinearity: str) -> StepDerivative:
-    """The derivative of the step of the cell that `--model` and `--nonlinearity` name."""
-    return _cell(model, nonlinearity)[1]
+def derivative_of(cell: str, nonlinearity: str) -> StepDerivative:
+    """The derivative of a cell's step, named as in `step_of`."""
+    return _cell(cell, nonlinearity)[1]
 
 
-def _cell(model: str, nonlinearity: str) -> tuple[Step, StepDerivative]:
+def _cell(cell: str, nonlinearity: str) -> tuple[Step, StepDerivative]:
     rnns = {
         "tanh": (rnn_step, rnn_derivative),
         "relu": (relu_rnn_step, relu_rnn_derivative),
@@ -291,10 +279,11 @@ def _cell(model: str, nonlinearity: str) -> tuple[Step, StepDerivative]:
         "gru": (gru_step, gru_derivative),
         "gru-reset-before": (gru_reset_before_step, gru_reset_before_derivative),
         "product": (product_step, product_derivative),
+        "qrnn": (qrnn_step, qrnn_derivative),
     }
-    return cells[model]
+    return cells[cell]
 
 
-def states(model: str) -> int:
+def states(cell: str) -> int:
     """How many arrays a cell's state holds."""
-    return 2 if model == "lstm" else 1
+    return 2 if cell in ("lstm", "qrnn") else 1

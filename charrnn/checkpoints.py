@@ -22,7 +22,7 @@ from charrnn.errors import CheckpointError, DamagedError, FormatError, UsageErro
 from charrnn.files import failures_named, sync_directory, write_file
 from charrnn.header import FIND_WHOLE, Header, brief, whole_number
 from charrnn.sealed import Sealed, Tensors, read_header, read_metadata, read_sealed, seal
-from charrnn.settings import BIASES, GATES, ModelSettings, from_json, to_json
+from charrnn.settings import BIASES, GATES, RECURRENT, ModelSettings, from_json, to_json
 from charrnn.tokenizer import Vocabulary
 
 RESUME_SUFFIX = ".resume.safetensors"
@@ -256,17 +256,19 @@ def _corpus(data: Any) -> dict[str, Any]:
 def expected_shapes(settings: ModelSettings, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
     """The names and shapes of a model's weights, torch.nn's: V, E, H and G as in settings.
 
-    A model that torch.nn lacks has one bias a gate, `bias_hh`.
+    A cell that torch.nn lacks has one bias a gate, `bias_hh`.
     """
-    hidden, rows = settings.hidden_size, GATES[settings.model] * settings.hidden_size
+    hidden = settings.hidden_size
     shapes: dict[str, tuple[int, ...]] = {
         "embedding.weight": (vocabulary_size, settings.embedding_size)
     }
     for layer in range(settings.layers):
-        inputs = hidden if layer else settings.embedding_size
+        cell, inputs = settings.cell(layer), hidden if layer else settings.embedding_size
+        rows = GATES[cell] * hidden
         shapes[f"recurrent.weight_ih_l{layer}"] = (rows, inputs)
-        shapes[f"recurrent.weight_hh_l{layer}"] = (rows, hidden)
-        if BIASES[settings.model] == 2:
+        if RECURRENT[cell]:
+            shapes[f"recurrent.weight_hh_l{layer}"] = (rows, hidden)
+        if BIASES[cell] == 2:
             shapes[f"recurrent.bias_ih_l{layer}"] = (rows,)
         shapes[f"recurrent.bias_hh_l{layer}"] = (rows,)
     shapes["output.weight"] = (vocabulary_size, hidden)

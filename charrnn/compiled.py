@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from charrnn import unrolled
+from charrnn import unrolled, unrolled_quasi
 from charrnn.window import Arriving, Leaving, Window
 
 
@@ -41,9 +41,10 @@ CELLS = {
     "gru-reset-before": Unrolled(
         unrolled.reset_before_forward, unrolled.reset_before_backward, 1, 0, (2, 1), True
     ),
+    "qrnn": Unrolled(unrolled_quasi.qrnn_forward, unrolled_quasi.qrnn_backward, 0, 1, (), True),
     "product": Unrolled(unrolled.product_forward, unrolled.product_backward, 0, 2, (2,), False),
 }
-"""As `--model` names them; the rnn's with their nonlinearity."""
+"""As in GATES; the rnn's with their nonlinearity."""
 
 _compiling = threading.Lock()
 

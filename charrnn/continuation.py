@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from charrnn.cells import State
+from charrnn.arrays import State
 from charrnn.distribution import Drawer, drawer, uniforms
 from charrnn.errors import CheckpointError
 from charrnn.seeds import derive

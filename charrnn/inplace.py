@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.cells import State, states, step_of
-from charrnn.settings import GATES, ModelSettings
+from charrnn.arrays import State, Step
+from charrnn.cells import states, step_of
+from charrnn.settings import GATES, RECURRENT
 
 Vector = NDArray[np.floating[Any]]
 
@@ -30,51 +31,58 @@ class Cell(Protocol):
 class Layer(NamedTuple):
     """A layer's weights, made ready."""
 
-    settings: ModelSettings
+    name: str
+    """the cell's, one of GATES"""
+    nonlinearity: str
     w_ih: Vector
     """(G·H, E or H)"""
     bias: Vector
     """(G·H,), added to the product of W_ih"""
     w_hh: Vector
-    """(G·H, H)"""
+    """(G·H, H), or (0, H)"""
     b_hh: Vector
     """(G·H,), as it was"""
 
     def cell(self, streams: tuple[int, ...] = ()) -> Cell:
         """A cell at the state before any character: of one stream, or of `streams` = (B,)."""
         b_n = self.b_hh[2 * self.w_hh.shape[1] :]
-        match self.settings.model:
+        match self.name:
             case "rnn":
-                return _Rnn(self.w_hh, streams, self.settings.nonlinearity)
+                return _Rnn(self.w_hh, streams, self.nonlinearity)
             case "lstm":
                 return _Lstm(self.w_hh, streams)
             case "gru":
                 return _Gru(self.w_hh, streams, as_columns(b_n, streams))
             case "gru-reset-before":
                 return _GruResetBefore(self.w_hh, streams)
-        return _AsDefined(self.w_hh, streams, self.b_hh, self.settings)
-
-
-def ready(settings: ModelSettings, w_ih: Vector, b_ih: Vector, w_hh: Vector, b_hh: Vector) -> Layer:
-    """A layer's weights made ready; b_ih is () where the cell has none."""
-    size, gates, model = settings.hidden_size, GATES[settings.model], settings.model
-    logistic = _LOGISTIC.get(model)
-    if logistic is None:
-        return Layer(
-            settings, w_ih, np.broadcast_to(b_ih, gates * size).astype(w_hh.dtype), w_hh, b_hh
+            case "qrnn":
+                return _Qrnn(self.w_hh, streams)
+        return _AsDefined(
+            self.w_hh, streams, self.b_hh, states(self.name), step_of(self.name, self.nonlinearity)
         )
-    if model == "rnn" and settings.nonlinearity == "sigmoid":
+
+
+def ready(
+    cell: str, nonlinearity: str, w_ih: Vector, b_ih: Vector, w_hh: Vector, b_hh: Vector
+) -> Layer:
+    """The weights of a layer of cells made ready; b_ih is () where they have none."""
+    size, gates = w_hh.shape[1], GATES[cell]
+    logistic = _LOGISTIC.get(cell)
+    if logistic is None:
+        bias = np.broadcast_to(b_ih, gates * size).astype(w_hh.dtype)
+        return Layer(cell, nonlinearity, w_ih, bias, w_hh, b_hh)
+    if cell == "rnn" and nonlinearity == "sigmoid":
         logistic = (0,)
     half = np.ones(gates, w_hh.dtype)
     half[list(logistic)] = 0.5
     scale = np.repeat(half, size)
     added = b_hh.copy()
-    if model == "gru":
+    if cell == "gru":
         added[2 * size :] = 0.0  # b_hn is multiplied by the reset
-    layer = Layer(
-        settings, w_ih * scale[:, None], (b_ih + added) * scale, w_hh * scale[:, None], b_hh
-    )
-    if model == "lstm":
+    if RECURRENT[cell]:
+        w_hh = w_hh * scale[:, None]
+    layer = Layer(cell, nonlinearity, w_ih * scale[:, None], (b_ih + added) * scale, w_hh, b_hh)
+    if cell == "lstm":
         w_ih, bias, w_hh = _g_last(layer.w_ih), _g_last(layer.bias), _g_last(layer.w_hh)
         return layer._replace(w_ih=w_ih, bias=bias, w_hh=w_hh)
     return layer
@@ -91,10 +99,11 @@ _LOGISTIC = {
     "lstm": (0, 1, 3),
     "gru": (0, 1),
     "gru-reset-before": (0, 1),
+    "qrnn": (1, 2),
 }
-"""By model the gates that are σ, but for the rnn's nonlinearity.
+"""By cell the gates that are σ, but for the rnn's nonlinearity.
 
-A model that is missing here runs as `cells` defines it.
+A cell that is missing here runs as `cells` defines it.
 """
 
 
@@ -205,16 +214,35 @@ class _GruResetBefore:
         np.add(h, n, out=h)
 
 
+class _Qrnn:
+    def __init__(self, w: Vector, streams: tuple[int, ...]) -> None:
+        size = w.shape[1]
+        self._a = np.zeros((3 * size, *streams), w.dtype)
+        self._h, self._c = np.zeros((2, size, *streams), w.dtype)
+        self.state: State = (self._h, self._c)
+        self._u, self._f, self._o = np.split(self._a, 3)
+        self._fo = self._a[size:]
+
+    def step(self, x: Vector) -> None:
+        a, u, c = self._a, self._u, self._c
+        np.tanh(x, out=a)
+        np.multiply(self._fo, _HALF, out=self._fo)
+        np.add(self._fo, _HALF, out=self._fo)
+        np.subtract(c, u, out=c)
+        np.multiply(c, self._f, out=c)
+        np.add(c, u, out=c)
+        np.multiply(c, self._o, out=self._h)
+
+
 class _AsDefined:
     """A cell that has no restatement here."""
 
     def __init__(
-        self, w: Vector, streams: tuple[int, ...], b_hh: Vector, settings: ModelSettings
+        self, w: Vector, streams: tuple[int, ...], b_hh: Vector, count: int, step: Step
     ) -> None:
-        self._step = step_of(settings.model, settings.nonlinearity)
-        self._w_hh, self._b_hh = w, b_hh
-        shape = (states(settings.model), settings.hidden_size, *streams)
-        self.state: State = tuple(np.zeros(shape, w.dtype))
+        """`count` is how many arrays its state holds."""
+        self._step, self._w_hh, self._b_hh = step, w, b_hh
+        self.state: State = tuple(np.zeros((count, w.shape[1], *streams), w.dtype))
 
     def step(self, x: Vector) -> None:
         before = tuple(part.T for part in self.state)

@@ -12,7 +12,7 @@ from charrnn.corpus import Corpus
 from charrnn.errors import UsageError
 from charrnn.planning import Plan
 from charrnn.schedule import Budget
-from charrnn.settings import GATES, to_json
+from charrnn.settings import ModelSettings, to_json
 
 MOMENTS = 6
 """At so many equally spaced moments of a budget runs are compared."""
@@ -100,8 +100,8 @@ def plans(
 
 
 def heaviest(models: Sequence[str]) -> str:
-    """Of cells the first of those that have the most weights at the same size."""
-    return max(models, key=lambda name: GATES[name])
+    """Of models the first of those that have the most weights at the same size."""
+    return max(models, key=lambda name: ModelSettings(name).parameters(0))
 
 
 def entrant(plan: Plan, corpus: Path, run: Path) -> Entrant:

@@ -14,7 +14,7 @@ from charrnn.buffers import Memory
 from charrnn.cells import states
 from charrnn.checkpoints import expected_shapes
 from charrnn.recurrence import Characters, LayerMemory, LayerWeights, State
-from charrnn.settings import GATES, ModelSettings
+from charrnn.settings import GATES, RECURRENT, ModelSettings
 
 ModelState = list[State]
 """The state of every layer."""
@@ -43,9 +43,11 @@ class CharacterModel(nn.Module):
     def layer(self, number: int) -> LayerWeights:
         """The weights of a recurrent layer, from 0."""
         weights = dict(self.get_submodule("recurrent").named_parameters())
+        w_ih = weights[f"weight_ih_l{number}"]
+        none = w_ih.new_empty(0, self.settings.hidden_size)
         return LayerWeights(
-            weights[f"weight_ih_l{number}"],
-            weights[f"weight_hh_l{number}"],
+            w_ih,
+            weights.get(f"weight_hh_l{number}", none),
             weights.get(f"bias_ih_l{number}"),
             weights[f"bias_hh_l{number}"],
         )
@@ -53,7 +55,8 @@ class CharacterModel(nn.Module):
     def start(self, batch_size: int) -> ModelState:
         """The state before any character, for B streams."""
         zero = self.get_parameter("output.bias").new_zeros(batch_size, self.settings.hidden_size)
-        return [(zero,) * states(self.settings.model)] * self.settings.layers
+        layers = range(self.settings.layers)
+        return [(zero,) * states(self.settings.cell(number)) for number in layers]
 
     def forward(
         self,
@@ -83,7 +86,7 @@ class CharacterModel(nn.Module):
                 if weight_masks is not None:
                     layer = layer._replace(w_hh=layer.w_hh * weight_masks[number])
                 x, last = recurrence.run(
-                    self.settings.model,
+                    self.settings.cell(number),
                     self.settings.nonlinearity,
                     read,
                     before,
@@ -99,7 +102,7 @@ class CharacterModel(nn.Module):
             return nn.functional.linear(x, weight, bias), after
 
     def draw_weight_masks(self, weight_drop: float, generator: torch.Generator) -> list[Tensor]:
-        """For each layer's W_hh a mask (G·H, H): DropConnect, for all streams and steps alike.
+        """For each layer's W_hh a mask of its shape: DropConnect, for all streams and steps alike.
 
         A share `weight_drop` of it is 0, the rest 1 / (1 - weight_drop) (Wan et al. 2013; of
         recurrent weights, Merity et al. 2018).
@@ -132,15 +135,15 @@ class CharacterModel(nn.Module):
         with torch.no_grad(), _one_thread():
             nn.init.normal_(self.get_parameter("embedding.weight"), generator=generator)
             for number in range(self.settings.layers):
-                layer = self.layer(number)
-                for gate in layer.w_ih.chunk(GATES[self.settings.model]):
+                layer, cell = self.layer(number), self.settings.cell(number)
+                for gate in layer.w_ih.chunk(GATES[cell]):
                     inputs(gate, generator=generator)
-                for gate in layer.w_hh.chunk(GATES[self.settings.model]):
+                for gate in layer.w_hh.chunk(GATES[cell]) if RECURRENT[cell] else ():
                     recurrent(gate, generator=generator)
                 layer.b_hh.zero_()
                 if layer.b_ih is not None:
                     layer.b_ih.zero_()
-                    if self.settings.model == "lstm":
+                    if cell == "lstm":
                         layer.b_ih.chunk(4)[1].fill_(forget_bias)
             nn.init.xavier_uniform_(self.get_parameter("output.weight"), generator=generator)
             self.get_parameter("output.bias").zero_()

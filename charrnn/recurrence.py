@@ -24,7 +24,7 @@ from charrnn.products import affine_rows, left_plain, packs, ready, weight_gradi
 from charrnn.window import Arriving, Window, flat
 
 State = tuple[Tensor, ...]
-"""(h,), or (h, c) for the lstm; each (B, H)."""
+"""(h,), or (h, c); each (B, H)."""
 
 
 class LayerWeights(NamedTuple):
@@ -33,9 +33,9 @@ class LayerWeights(NamedTuple):
     w_ih: Tensor
     """(G·H, I)"""
     w_hh: Tensor
-    """(G·H, H)"""
+    """(G·H, H), or (0, H) for a cell that has none"""
     b_ih: Tensor | None
-    """(G·H,), or None for a model that torch.nn lacks"""
+    """(G·H,), or None for a cell that torch.nn lacks"""
     b_hh: Tensor
     """(G·H,)"""
 
@@ -59,7 +59,7 @@ class LayerMemory(NamedTuple):
 
 
 def run(
-    model: str,
+    cell: str,
     nonlinearity: str,
     inputs: Tensor | Characters,
     state: State,
@@ -70,20 +70,21 @@ def run(
 ) -> tuple[Tensor, State]:
     """Hidden states (T, B, H) and the last state, from inputs (T, B, I) and a first state.
 
-    `precision` is that of the matrix products. `memory` is computed in and may be used
+    `cell` is one of GATES, and the rnn's φ a `nonlinearity`. `precision` is that of the
+    matrix products. `memory` is computed in and may be used
     again as soon as the gradient is taken; what is returned is never in it. Raises
     RuntimeError where a gradient is asked for after its memory was used again.
     """
     w_ih, w_hh, b_ih, b_hh = weights
-    cell = f"rnn-{nonlinearity}" if model == "rnn" else model
-    if w_hh.device.type != "cpu" and b_ih is not None and cell != "rnn-sigmoid":
-        return _on_gpu(model, nonlinearity, inputs, state, weights)
-    if cell not in CELLS:
-        return _step_by_step(model, nonlinearity, inputs, state, weights)
+    name = f"rnn-{nonlinearity}" if cell == "rnn" else cell
+    if w_hh.device.type != "cpu" and b_ih is not None and name != "rnn-sigmoid":
+        return _on_gpu(cell, nonlinearity, inputs, state, weights)
+    if name not in CELLS:
+        return _step_by_step(cell, nonlinearity, inputs, state, weights)
     size = w_hh.shape[1]
     # The biases are summed beforehand where the equations allow.
     inside = b_hh[:0]
-    if model == "gru":
+    if cell == "gru":
         assert b_ih is not None
         bias = b_ih + torch.cat([b_hh[: 2 * size], torch.zeros_like(b_hh[2 * size :])])
         inside = b_hh[2 * size :]
@@ -91,7 +92,7 @@ def run(
         bias = b_ih + b_hh
     else:
         bias = b_hh
-        if model == "product":
+        if cell == "product":
             inside = b_hh[:size]
     ids, source = inputs if isinstance(inputs, Characters) else (None, inputs)
     memory = memory or LayerMemory(Memory(), Memory())
@@ -99,7 +100,7 @@ def run(
         hidden, *last = cast(
             "tuple[Tensor, ...]",
             _Layer.apply(  # type: ignore[no-untyped-call]
-                cell, precision, memory, ids, source, w_ih, bias, w_hh, inside, *state
+                name, precision, memory, ids, source, w_ih, bias, w_hh, inside, *state
             ),
         )
     return hidden, tuple(last)
@@ -123,7 +124,7 @@ class _Layer(torch.autograd.Function):
         *state: Tensor,
     ) -> tuple[Tensor, ...]:
         steps, batch = source.shape[:2] if ids is None else ids.shape
-        size, rows = w_hh.shape[1], w_hh.shape[0]
+        size, rows = w_hh.shape[1], w_ih.shape[0]
         packed = w_hh.dtype == torch.float32 and packs(precision, w_hh.device.type)
         lease = memory.windows.lease()
         x = lease.buffers.take("x", (steps, batch, rows), w_hh)
@@ -237,7 +238,7 @@ def _input_gradients(
 
 
 def _on_gpu(
-    model: str, nonlinearity: str, inputs: Tensor | Characters, state: State, weights: LayerWeights
+    cell: str, nonlinearity: str, inputs: Tensor | Characters, state: State, weights: LayerWeights
 ) -> tuple[Tensor, State]:
     """The same by torch.nn's kernels."""
     # has biases, one layer, no dropout, training (keeps what a gradient needs), one direction,
@@ -246,22 +247,22 @@ def _on_gpu(
     parameters = [weight for weight in weights if weight is not None]
     first = tuple(part.unsqueeze(0) for part in state)
     last: tuple[Tensor, ...]
-    if model == "lstm":
+    if cell == "lstm":
         hidden, *parts = torch.lstm(_vectors(inputs), first, parameters, *options)
         last = tuple(parts)
     else:
         rnns = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
-        layer = torch.gru if model == "gru" else rnns[nonlinearity]
+        layer = torch.gru if cell == "gru" else rnns[nonlinearity]
         hidden, part = layer(_vectors(inputs), first[0], parameters, *options)
         last = (part,)
     return hidden, tuple(part.squeeze(0) for part in last)
 
 
 def _step_by_step(
-    model: str, nonlinearity: str, inputs: Tensor | Characters, state: State, weights: LayerWeights
+    cell: str, nonlinearity: str, inputs: Tensor | Characters, state: State, weights: LayerWeights
 ) -> tuple[Tensor, State]:
     """The same for a cell that has only been defined, by its steps and autograd."""
-    step, hidden = step_of(model, nonlinearity), []
+    step, hidden = step_of(cell, nonlinearity), []
     for x in torch.nn.functional.linear(_vectors(inputs), weights.w_ih, weights.b_ih):
         state = step(x, state, weights.w_hh, weights.b_hh)
         hidden.append(state[0])

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.cells import State, states
+from charrnn.arrays import State
+from charrnn.cells import states
 from charrnn.continuation import Place, Text, no_probabilities, no_warnings
 from charrnn.seeds import derive
 from charrnn.settings import ModelSettings, SamplingSettings
@@ -77,9 +78,15 @@ class Sampler:
         self.raw = raw
         self._whole = vocabulary.of_bytes and not raw
         drawn = len(vocabulary.characters)
-        none = np.zeros((), dtype=np.float32)  # the b_ih of a model that has none
+        absent = {  # of a cell that has none
+            "bias_ih": np.zeros((), dtype=np.float32),
+            "weight_hh": np.zeros((0, settings.hidden_size), dtype=np.float32),
+        }
         w_ih, b_ih, w_hh, b_hh = (
-            [weights.get(f"recurrent.{kind}_l{layer}", none) for layer in range(settings.layers)]
+            [
+                weights.get(f"recurrent.{kind}_l{layer}", absent.get(kind))
+                for layer in range(settings.layers)
+            ]
             for kind in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
         )
         with no_warnings():
@@ -93,7 +100,8 @@ class Sampler:
     def start(self) -> list[State]:
         """The state before any character, by layer."""
         zero = np.zeros(self.settings.hidden_size, dtype=np.float32)
-        return [(zero,) * states(self.settings.model)] * self.settings.layers
+        layers = range(self.settings.layers)
+        return [(zero,) * states(self.settings.cell(layer)) for layer in layers]
 
     def read(self, character: int, state: list[State]) -> list[State]:
         """The state after reading one more character (its id)."""

@@ -122,7 +122,7 @@ def bound_step(model: ModelSettings, weights: Weights, characters: int) -> Step:
     Each weight is read once a character from wherever it lives; layer 0's input needs none,
     for it can be looked up.
     """
-    names = [f"recurrent.weight_hh_l{layer}" for layer in range(model.layers)]
+    names = [name for name in weights if name.startswith("recurrent.weight_hh")]
     names += [f"recurrent.weight_ih_l{layer}" for layer in range(1, model.layers)]
     products: list[tuple[Any, Any, Any]] = []
     for name in [*names, "output.weight"]:

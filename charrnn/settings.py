@@ -7,13 +7,21 @@ from typing import Any, TypeVar, cast, get_origin
 
 from charrnn.errors import UsageError
 
-GATES = {"rnn": 1, "lstm": 4, "gru": 3, "gru-reset-before": 3, "product": 2}
-"""The models by name, and G, how many blocks of H rows each one's weights have."""
+GATES = {"rnn": 1, "lstm": 4, "gru": 3, "gru-reset-before": 3, "product": 2, "qrnn": 3}
+"""The cells by name, and G, how many blocks of H rows each one's weights have."""
 
-BIASES = {"rnn": 2, "lstm": 2, "gru": 2, "gru-reset-before": 1, "product": 1}
-"""How many biases a gate has: torch.nn's models b_ih and b_hh, the others b_hh alone."""
+RECURRENT = GATES | {"qrnn": 0}
+"""How many of them are W_hh's, too."""
 
-MODELS = tuple(GATES)
+BIASES = {"rnn": 2, "lstm": 2, "gru": 2, "gru-reset-before": 1, "product": 1, "qrnn": 1}
+"""How many biases a gate has: torch.nn's cells b_ih and b_hh, the others b_hh alone."""
+
+STACKS = {"gru-qrnn": ("gru", "qrnn")}
+"""The models of two cells, and which they are: the first layer's, and that of all above it."""
+
+MODELS = (*GATES, *STACKS)
+"""Those of one cell in all layers have its name."""
+
 NONLINEARITIES = ("tanh", "relu", "sigmoid")
 OPTIMIZERS = ("adamw", "soap", "sgd")
 ON_DIVERGENCE = ("retry", "stop", "continue")
@@ -53,12 +61,20 @@ class ModelSettings:
         kind = f"{self.model} ({self.nonlinearity})" if self.model == "rnn" else self.model
         return f"{self.layers} x {self.hidden_size} {kind}"
 
+    def cell(self, layer: int) -> str:
+        """The name of a layer's cell, one of GATES; layers count from 0."""
+        first, above = STACKS.get(self.model, (self.model, self.model))
+        return above if layer else first
+
     def parameters(self, vocabulary_size: int) -> int:
         """How many numbers the model learns, for V = `vocabulary_size` characters."""
-        gates, hidden = GATES[self.model], self.hidden_size
-        inputs = self.embedding_size + (self.layers - 1) * hidden  # summed over layers
-        recurrent = gates * hidden * (inputs + self.layers * (hidden + BIASES[self.model]))
-        return vocabulary_size * self.embedding_size + recurrent + vocabulary_size * (hidden + 1)
+        hidden = self.hidden_size
+        found = vocabulary_size * (self.embedding_size + hidden + 1)
+        for layer, count in (0, 1), (1, self.layers - 1):
+            cell, inputs = self.cell(layer), hidden if layer else self.embedding_size
+            gate = GATES[cell] * (inputs + BIASES[cell]) + RECURRENT[cell] * hidden
+            found += count * hidden * gate
+        return found
 
 
 @dataclass(frozen=True)
@@ -189,6 +205,15 @@ def check_nonlinearity(model: str, nonlinearity: str | None) -> None:
         raise UsageError(
             f"--nonlinearity {nonlinearity}: of the rnn alone, and the model is {model}",
             "leave it out, or give --model rnn",
+        )
+
+
+def check_weight_drop(model: str, weight_drop: float | None) -> None:
+    """Raise UsageError where weights are to be dropped of a model that has none recurrent."""
+    if weight_drop and not RECURRENT[ModelSettings(model).cell(0)]:
+        raise UsageError(
+            f"--weight-drop {weight_drop:g}: the {model} has no recurrent weights",
+            "leave it out, or give --dropout",
         )
 
 

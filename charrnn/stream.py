@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.cells import State
+from charrnn.arrays import State
 from charrnn.inplace import Vector, as_columns, ready
 from charrnn.settings import ModelSettings
 
 Layer = tuple[Any, Any, Any, Any]
-"""W_ih (G·H, E or H), b_ih (G·H,) or 0, W_hh (G·H, H), b_hh (G·H,)."""
+"""W_ih (G·H, E or H), b_ih (G·H,) or 0, W_hh (G·H, H) or (0, H), b_hh (G·H,)."""
 
 
 UNIT = 16
@@ -34,7 +34,10 @@ class Prepared:
         output: tuple[Vector, Vector],
     ) -> None:
         """`embedding` (V, E); `output` is a weight (V, H) and a bias (V,)."""
-        self.layers = [ready(settings, *layer) for layer in layers]
+        self.layers = [
+            ready(settings.cell(number), settings.nonlinearity, *layer)
+            for number, layer in enumerate(layers)
+        ]
         below = self.layers[0]
         self.table: Vector = embedding @ below.w_ih.T + below.bias  # (V, G·H)
         self.output = output

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.cells import State
+from charrnn.arrays import State
 from charrnn.distribution import allowed, draw_each
 from charrnn.settings import SamplingSettings
 from charrnn.stream import UNIT, Columns, Prepared

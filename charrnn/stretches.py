@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.cells import State
+from charrnn.arrays import State
 from charrnn.stream import UNIT, Columns, Prepared, Stream
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from charrnn.benchmark import Step, contend
 from charrnn.optimizer import BETAS
-from charrnn.settings import GATES, ModelSettings, TrainingSettings, from_json
+from charrnn.settings import GATES, RECURRENT, ModelSettings, TrainingSettings, from_json
 from charrnn.step import batches_of, take_step
 from charrnn.stored import Array
 from charrnn.training_state import fresh_state
@@ -121,21 +121,24 @@ def products(
     different characters, so its input product needs no more than V rows.
     """
     rows = training.seq_length * training.batch_size
-    hidden, gates = model.hidden_size, GATES[model.model]
+    hidden = model.hidden_size
     found: Counter[Product] = Counter()
 
     def all_at_once(m: int, k: int, n: int) -> None:
         found.update([Product(m, k, n), Product(m, n, k), Product(k, m, n)])
 
-    all_at_once(min(rows, vocabulary_size), model.embedding_size, gates * hidden)
-    for _ in range(model.layers - 1):
-        all_at_once(rows, hidden, gates * hidden)
-    # A reset before the product leaves its block of W_hh to wait for the others.
-    blocks = (2, 1) if model.model == "gru-reset-before" else (gates,)
-    for block in blocks * model.layers:
-        found[Product(training.batch_size, hidden, block * hidden)] += training.seq_length
-        found[Product(training.batch_size, block * hidden, hidden)] += training.seq_length
-        found[Product(hidden, rows, block * hidden)] += 1
+    for layer in range(model.layers):
+        cell = model.cell(layer)
+        if layer:
+            all_at_once(rows, hidden, GATES[cell] * hidden)
+        else:
+            all_at_once(min(rows, vocabulary_size), model.embedding_size, GATES[cell] * hidden)
+        # A reset before the product leaves its block of W_hh to wait for the others.
+        blocks = (2, 1) if cell == "gru-reset-before" else (RECURRENT[cell],)
+        for block in filter(None, blocks):
+            found[Product(training.batch_size, hidden, block * hidden)] += training.seq_length
+            found[Product(training.batch_size, block * hidden, hidden)] += training.seq_length
+            found[Product(hidden, rows, block * hidden)] += 1
     all_at_once(rows, hidden, vocabulary_size)
     return found
 

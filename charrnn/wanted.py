@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
-from charrnn.cells import State
+from charrnn.arrays import State
 from charrnn.distribution import Mask, uniforms
 
 

@@ -17,7 +17,7 @@ class Window(NamedTuple):
     """(T, B, H) each: what else backward needs of forward"""
     weights: list[Tensor]
     """W_hh, in pieces where its gates meet different vectors, made ready for `affine`:
-    as it is for forward, transposed for backward"""
+    as it is for forward, transposed for backward; empty for a cell that has none"""
     b: Tensor
     """(H,) the bias that stands inside the recurrence; empty where none does"""
 
@@ -41,7 +41,7 @@ class Leaving(NamedTuple):
     d_first: list[Tensor]
     """(B, H) each: the gradient of the first states"""
     d_w_hh: Tensor
-    """(G·H, H)"""
+    """as W_hh"""
     d_b: Tensor
     """as b"""
 

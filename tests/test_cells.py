@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from charrnn import arrays, cells
-from charrnn.settings import GATES, MODELS, NONLINEARITIES
+from charrnn.quasi import qrnn_step
+from charrnn.settings import GATES, NONLINEARITIES, RECURRENT
 
-CELLS = [(m, n) for m in MODELS for n in (NONLINEARITIES if m == "rnn" else ("tanh",))]
+CELLS = [(m, n) for m in GATES for n in (NONLINEARITIES if m == "rnn" else ("tanh",))]
 
 each_cell = pytest.mark.parametrize(("model", "nonlinearity"), CELLS)
 
@@ -23,7 +24,8 @@ def random_cell(model, shape, dtype=np.float64, seed=0):
     rows = GATES[model] * hidden
     x = random.normal(size=(*shape[:-1], rows))
     state = [random.normal(size=shape) for _ in range(cells.states(model))]
-    w_hh, b_hh = random.normal(size=(rows, hidden)), random.normal(size=rows)
+    w_hh = random.normal(size=(RECURRENT[model] * hidden, hidden))
+    b_hh = random.normal(size=rows)
     x, w_hh, b_hh, *state = (a.astype(dtype) for a in (x, w_hh, b_hh, *state))
     return x, tuple(state), w_hh, b_hh
 
@@ -190,6 +192,14 @@ def test_product_by_hand():
     np.testing.assert_allclose(h, [math.tanh(0.75 * 0.25 + 0.3)], atol=1e-12)
 
 
+def test_qrnn_by_hand():
+    # tanh(u) = 1/2, σ(f) = 3/4, σ(o) = 1/4: a part of each from x and from b. h is not read.
+    x, b_hh = np.array([LN3 / 2 - 1.0, LN3 + 2.0, -LN3]), np.array([1.0, -2.0, 0.0])
+    h, c = qrnn_step(x, (np.array([9.0]), np.array([6.0])), np.empty((0, 1)), b_hh)
+    np.testing.assert_allclose(c, [0.75 * 6.0 + 0.25 * 0.5], atol=1e-12)
+    np.testing.assert_allclose(h, c / 4, atol=1e-12)
+
+
 def test_each_name_has_its_own_cell():
     for named in cells.step_of, cells.derivative_of:
         assert len({named(model, nonlinearity) for model, nonlinearity in CELLS}) == len(CELLS)
@@ -268,7 +278,9 @@ def test_a_derivative_is_autograd_s(model, nonlinearity, shape):
     pull = some_pull(state)
     leaves = [torch.tensor(array, requires_grad=True) for array in (x, *state, w_hh, b_hh)]
     after = cells.step_of(model, nonlinearity)(leaves[0], tuple(leaves[1:-2]), *leaves[-2:])
-    wanted = torch.autograd.grad(after, leaves, list(map(torch.from_numpy, pull)))
+    wanted = torch.autograd.grad(
+        after, leaves, list(map(torch.from_numpy, pull)), allow_unused=True, materialize_grads=True
+    )
     found = cells.derivative_of(model, nonlinearity)(x, state, w_hh, b_hh, pull)
     for ours, theirs in zip(listed(found), wanted, strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-10, atol=1e-12)

@@ -123,12 +123,21 @@ def test_what_is_written_is_read_back(model, tmp_path):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_model_that_torch_nn_lacks_has_one_bias_a_gate(model):
+def test_a_cell_that_torch_nn_lacks_has_one_bias_a_gate(model):
     shapes = expected_shapes(ModelSettings(model, "tanh", 3, 4, 2), 9)
     biases = {name: shape for name, shape in shapes.items() if ".bias_" in name}
-    rows = {"rnn": 4, "lstm": 16, "gru": 12, "gru-reset-before": 12, "product": 8}[model]
-    kinds = ("hh",) if model in ("gru-reset-before", "product") else ("ih", "hh")
-    assert biases == {f"recurrent.bias_{k}_l{n}": (rows,) for n in range(2) for k in kinds}
+    rows = {"rnn": 4, "lstm": 16, "product": 8}.get(model, 12)
+    one, two = ("hh",), ("ih", "hh")
+    by_layer = {"rnn": (two, two), "lstm": (two, two), "gru": (two, two), "gru-qrnn": (two, one)}
+    kinds = by_layer.get(model, (one, one))
+    wanted = {f"recurrent.bias_{k}_l{n}": (rows,) for n in range(2) for k in kinds[n]}
+    assert biases == wanted
+
+
+def test_a_layer_of_quasi_recurrent_cells_has_no_w_hh():
+    shapes = expected_shapes(ModelSettings("gru-qrnn", "tanh", 3, 4, 3), 9)
+    assert [name for name in shapes if "weight_hh" in name] == ["recurrent.weight_hh_l0"]
+    assert shapes["recurrent.weight_ih_l2"] == (12, 4)
 
 
 def test_the_names_of_the_two_files(tmp_path):

@@ -86,13 +86,15 @@ def test_uniform_logits_score_ln_v(model, exact):
 def naive_losses(network, ids, start):
     """Each character's loss after all before it, in float64 and one step at a time."""
     weights = {name: array.astype(np.float64) for name, array in network.arrays().items()}
-    step = cells.step_of(network.settings.model, network.settings.nonlinearity)
-    zero = np.zeros(network.settings.hidden_size)
-    state = [(zero,) * cells.states(network.settings.model)] * network.settings.layers
+    settings = network.settings
+    kinds = [settings.cell(layer) for layer in range(settings.layers)]
+    steps = [cells.step_of(kind, settings.nonlinearity) for kind in kinds]
+    zero = np.zeros(settings.hidden_size)
+    state = [(zero,) * cells.states(kind) for kind in kinds]
     before, found = start, []
     for character in map(int, ids):
         x = weights["embedding.weight"][before]
-        for layer in range(network.settings.layers):
+        for layer, step in enumerate(steps):
             w_ih, b_ih, w_hh, b_hh = (
                 weights.get(f"recurrent.{kind}_l{layer}", 0.0)
                 for kind in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")

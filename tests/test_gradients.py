@@ -274,10 +274,13 @@ def test_weight_masks_are_the_same_for_all_workers(some_workers, model, nonlinea
         found = taken(*given, weight_masks=masks, workers=some_workers[number])
         assert_close(found, wanted, 1e-6)
         for layer, mask in enumerate(masks):
+            if not mask.numel():  # a layer without W_hh
+                continue
             dropped = found[2][f"recurrent.weight_hh_l{layer}"][mask == 0]
             assert len(dropped)
             assert not dropped.any()
-    assert abs(float(taken(*given)[0]) - float(wanted[0])) > 1e-6
+    if any(mask.numel() for mask in masks):
+        assert abs(float(taken(*given)[0]) - float(wanted[0])) > 1e-6
 
 
 def test_dropout_s_generators_are_asked_for_by_the_first_stream(some_workers):

@@ -22,11 +22,13 @@ from charrnn.settings import (
     ON_DIVERGENCE,
     OPTIMIZERS,
     PRECISIONS,
+    RECURRENT,
     WEIGHT_INITS,
     ModelSettings,
     SamplingSettings,
     TrainingSettings,
     check_nonlinearity,
+    check_weight_drop,
     from_json,
     to_json,
 )
@@ -267,18 +269,22 @@ def test_a_number_larger_than_any_float_is_refused() -> None:
 def test_parameters_are_those_that_torch_would_have(model: str, layers: int) -> None:
     """Counted weight by weight: per layer W_ih, W_hh and its biases, each of G blocks."""
     made = ModelSettings(model=model, embedding_size=5, hidden_size=7, layers=layers)
-    gates, biases = {
-        "rnn": (1, 2),
-        "gru": (3, 2),
-        "lstm": (4, 2),
-        "gru-reset-before": (3, 1),
-        "product": (2, 1),
-    }[model]
-    assert (GATES[model], BIASES[model]) == (gates, biases)
+    cells = {
+        "rnn": (1, 1, 2),
+        "gru": (3, 3, 2),
+        "lstm": (4, 4, 2),
+        "gru-reset-before": (3, 3, 1),
+        "product": (2, 2, 1),
+        "qrnn": (3, 0, 1),
+    }
+    assert cells == {cell: (GATES[cell], RECURRENT[cell], BIASES[cell]) for cell in GATES}
+    stack = {"gru-qrnn": ("gru", "qrnn", "qrnn")}.get(model, (model,) * 3)
+    assert [made.cell(layer) for layer in range(layers)] == [*stack[:layers]]
     count = 11 * 5 + 11 * 7 + 11  # the embedding, the output's weight and bias
-    for layer in range(layers):
+    for layer, cell in enumerate(stack[:layers]):
         inputs = 7 if layer else 5
-        count += gates * (7 * inputs + 7 * 7 + biases * 7)
+        gates, recurrent, biases = cells[cell]
+        count += 7 * (gates * (inputs + biases) + recurrent * 7)
     assert made.parameters(11) == count
 
 
@@ -339,3 +345,15 @@ def test_an_error_carries_its_line_and_its_hint() -> None:
     assert (error.message, error.hint) == ("hamlet.txt: no such file", "did you mean Hamlet.txt?")
     assert str(error) == "hamlet.txt: no such file"
     assert CharrnnError("what").hint == ""
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_weights_are_dropped_where_there_are_any(model: str) -> None:
+    check_weight_drop(model, None)
+    check_weight_drop(model, 0.0)
+    if model != "qrnn":
+        check_weight_drop(model, 0.2)
+        return
+    with pytest.raises(UsageError, match=r"--weight-drop 0\.2: the qrnn has no") as caught:
+        check_weight_drop(model, 0.2)
+    assert "--dropout" in caught.value.hint

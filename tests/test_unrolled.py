@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from charrnn import cells, compiled, unrolled
 from charrnn.products import left_plain, packing_works, ready
-from charrnn.settings import GATES
+from charrnn.settings import GATES, RECURRENT
 from charrnn.window import Arriving, Window
 
 pytestmark = pytest.mark.usefixtures("small_products_are_packed")
@@ -19,7 +19,7 @@ each_cell = pytest.mark.parametrize("cell", CELLS)
 
 
 def named(cell):
-    """As `--model` and `--nonlinearity` say it."""
+    """The cell's name in GATES, and a nonlinearity."""
     return ("rnn", cell.removeprefix("rnn-")) if cell.startswith("rnn") else (cell, "tanh")
 
 
@@ -37,7 +37,8 @@ class Case:
         states = range(cells.states(self.model))
         self.x = drawn(time, batch, rows)
         self.first = [drawn(batch, hidden) for _ in states]
-        self.w_hh, self.b_hh = drawn(rows, hidden) / hidden**0.5, drawn(rows)
+        self.w_hh = drawn(RECURRENT[self.model] * hidden, hidden) / hidden**0.5
+        self.b_hh = drawn(rows)
         self.dy = drawn(time, batch, hidden)
         self.d_last = [drawn(batch, hidden) for _ in states]
 
@@ -241,4 +242,5 @@ def test_in_bf16_it_is_the_cell_up_to_bf16_s_rounding(cell, packed, shape):
     assert {tensor.dtype for _, tensor in each_number(found)} == {torch.float32}
     errors = relative(found, case.by_the_definition())
     assert max(errors.values()) < 12 * 2.0**-8, errors
-    assert max(errors.values()) > 2.0**-14  # bf16 it was
+    if cell != "qrnn":  # which multiplies nothing here
+        assert max(errors.values()) > 2.0**-14  # bf16 it was

@@ -29,7 +29,7 @@ def learning(
     ] = None,
     models: Annotated[
         list[str] | None,
-        option("--models", "Compare rnn,lstm,gru,...; all for every one (default: gru).", WHAT),
+        option("--models", "Compare rnn,lstm,gru,...; all (default: the plan's).", WHAT),
     ] = None,
     seeds: Annotated[
         int, option("--seeds", "Runs of each, with seeds 0, 1, ...; their median is told.", WHAT)

@@ -16,6 +16,7 @@ from charrnn.settings import (
     TrainingSettings,
     check_nonlinearity,
     check_plan,
+    check_weight_drop,
     to_json,
 )
 
@@ -140,6 +141,7 @@ def train(
                 return
         else:
             check_nonlinearity(model or "gru", nonlinearity)
+            check_weight_drop(model or "gru", weight_drop)
             parent = corpus_reading.parent(given)
             text = corpus_reading.read(given, parent)
             chosen = _chosen(text, budget, given, parent, quiet)

@@ -15,7 +15,8 @@ Corpus = Annotated[
     typer.Argument(help="Files, also compressed ones; folders; patterns; - is stdin."),
 ]
 Model = Annotated[
-    str | None, option("--model", "gru (default), lstm, rnn, gru-reset-before, product.", _MODEL)
+    str | None,
+    option("--model", "gru, gru-qrnn, lstm, rnn, gru-reset-before, product, qrnn.", _MODEL),
 ]
 HiddenSize = Annotated[int | None, option("--hidden-size", "Hidden units of a layer.", _MODEL)]
 Layers = Annotated[int | None, option("--layers", "Recurrent layers (default 1 or 2).", _MODEL)]
