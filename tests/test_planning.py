@@ -12,7 +12,9 @@ from charrnn.planning import (
     DEFAULT_MINUTES,
     LEARNING_RATES,
     MOST_EPOCHS,
+    QUICK,
     REGULARISERS,
+    SELDOM,
     Plan,
     depends_on_speed,
     fixed_plan,
@@ -190,7 +192,7 @@ def in_time(minutes: float, characters: int = 30_000_000, speed: float = SPEED) 
     [
         (45_000, 1, 192),
         (228_000, 2, 256),
-        (700_000, 2, 256),
+        (700_000, 2, 320),
         (1_000_000, 2, 384),
         (1_300_000, 2, 512),
     ],
@@ -210,26 +212,77 @@ def test_the_model_grows_with_the_budget() -> None:
     assert (models[0].layers, models[-1].layers) == (1, 2)
 
 
-@pytest.mark.parametrize(("shape", "read"), [((1, 320), 4), ((2, 256), 3), ((2, 768), 3)])
+@pytest.mark.parametrize(
+    ("cell", "shape", "read"),
+    [("gru", (1, 320), 4), ("gru", (2, 256), 3), ("gru", (2, 768), 3), (QUICK, (2, 384), 3)],
+)
 def test_a_model_is_chosen_where_each_of_its_weights_reads_so_many_characters(
-    shape: tuple[int, int], read: int
+    cell: str, shape: tuple[int, int], read: int
 ) -> None:
     layers, hidden_size = shape
-    enough = read * weights(ModelSettings(layers=layers, hidden_size=hidden_size))
+    enough = read * weights(ModelSettings(cell, layers=layers, hidden_size=hidden_size))
     for characters, expected in (enough, True), (enough - 1, False):
-        budget = Budget(steps=characters)
-        model = chosen(10**9, budget, seq_length=1, batch_size=1).model
+        model = made_with(
+            SPEED,
+            characters=10**9,
+            budget=Budget(steps=characters),
+            model={"model": cell},
+            training={"seq_length": 1, "batch_size": 1},
+        ).model
         assert ((model.layers, model.hidden_size) == shape) is expected
 
 
-@settings(deadline=None, max_examples=100)
-@given(st.floats(0.01, 1e4), st.floats(1, 50), st.floats(1e8, 1e14), lengths)
-def test_more_time_or_a_faster_machine_never_means_a_smaller_model(
-    minutes: float, more: float, speed: float, characters: int
+@pytest.mark.parametrize("given", [{}, {"hidden_size": 320, "layers": 2}, {"layers": 3}])
+def test_a_text_that_is_read_a_few_times_is_read_by_the_quick_model(given: dict[str, int]) -> None:
+    for epochs, expected in (SELDOM - 0.1, QUICK), (SELDOM, "gru"):
+        made = made_with(
+            SPEED, characters=10**6, budget=Budget(epochs=epochs), model=given, training={}
+        )
+        assert made.model.model == expected
+        assert made.model.layers > 1
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "expected"),
+    [
+        ({"layers": 1}, "cpu", "gru"),
+        ({"model": "gru"}, "cpu", "gru"),
+        ({"model": "lstm"}, "cpu", "lstm"),
+        ({}, "cuda", "gru"),
+        ({}, "cpu", QUICK),
+    ],
+)
+def test_elsewhere_the_model_is_the_gru_or_the_one_that_is_given(
+    model: dict[str, Any], device: str, expected: str
 ) -> None:
-    size = weights(in_time(minutes, characters, speed).model)
-    assert weights(in_time(minutes * more, characters, speed).model) >= size
-    assert weights(in_time(minutes, characters, speed * more).model) >= size
+    made = made_with(
+        SPEED,
+        characters=10**6,
+        budget=Budget(epochs=4.0),
+        model=model,
+        training={"device": device},
+    )
+    assert made.model.model == expected
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.sampled_from(["gru", QUICK]),
+    st.floats(0.01, 1e4),
+    st.floats(1, 50),
+    st.floats(1e8, 1e14),
+    lengths,
+)
+def test_more_time_or_a_faster_machine_never_means_a_smaller_model(
+    cell: str, minutes: float, more: float, speed: float, characters: int
+) -> None:
+    def size(minutes: float, speed: float) -> int:
+        budget = Budget(minutes=minutes)
+        given: dict[str, Any] = {"characters": characters, "budget": budget}
+        return weights(made_with(speed, **given, model={"model": cell}).model)
+
+    assert size(minutes * more, speed) >= size(minutes, speed)
+    assert size(minutes, speed * more) >= size(minutes, speed)
 
 
 @settings(deadline=None, max_examples=100)
@@ -246,7 +299,7 @@ def test_a_plan_follows_from_its_facts_and_keeps_them(minutes: float, characters
     assert made.mode == "auto"
 
 
-SIZES = {"hidden_size": 7, "layers": 1}
+SIZES = {"model": "gru", "hidden_size": 7, "layers": 1}
 SHARES = {"dropout": 0.1}
 
 
@@ -270,6 +323,7 @@ def test_the_machine_s_speed_is_not_asked_for_where_nothing_depends_on_it() -> N
     minutes, steps = Budget(minutes=3.0), Budget(steps=3)
     assert depends_on_speed(None, SIZES, SHARES)
     assert depends_on_speed(minutes, SIZES, {}) and depends_on_speed(minutes, {}, SHARES)
+    assert depends_on_speed(minutes, {"hidden_size": 7, "layers": 2}, SHARES)
     assert not depends_on_speed(steps, {}, {}) and not depends_on_speed(minutes, SIZES, SHARES)
     for budget, model, training in (steps, {}, {}), (minutes, SIZES, SHARES):
         plan(characters=10**6, budget=budget, model=model, training=training)
