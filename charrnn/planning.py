@@ -36,10 +36,10 @@ LEARNING_RATES = {"adamw": 7e-3, "soap": 1e-2, "sgd": 4.0}
 SGD_DECAY = 2e-4 / 0.1
 """Its decay as a share of the others', so that matrices shrink as much a step with each."""
 
-QUICK, SELDOM = "gru-qrnn", 6.0
-"""The model of a text that is read fewer times than that, on a processor. A layer of the
-qrnn's cells takes half as long as one of the gru's, and learns as much from a character that is
-read for the first few times; of one that is read more often the gru has more to learn."""
+QUICK, SELDOM, WIDE = "gru-qrnn", 6.0, 320
+"""The model of a text that is read fewer times than that, on a processor, by layers no narrower
+than that. A layer of the qrnn's cells takes half as long as one of the gru's, and learns as much
+from a character that is read for the first few times; of one read more often a gru learns more."""
 
 SHAPES = (
     *((1, 64), (1, 96), (1, 128), (1, 160), (1, 192), (1, 256), (1, 320)),
@@ -156,9 +156,10 @@ def plan(
         return settings
 
     settings = shaped({"model": QUICK, **model} if settled.device == "cpu" else model)
-    seldom = settings.layers > 1 and read(settings, spent) < SELDOM * characters
-    if "model" not in model and not seldom:
-        settings = shaped(model)
+    if "model" not in model:
+        wide = settings.layers > 1 and settings.hidden_size >= WIDE
+        if not wide or read(settings, spent) >= SELDOM * characters:
+            settings = shaped(model)
     if budget is None and read(settings, spent) > MOST_EPOCHS * characters:
         spent = Budget(epochs=MOST_EPOCHS)
     chosen: dict[str, Any] = {"weight_decay": _weight_decay(settled.optimizer, 0.1)}

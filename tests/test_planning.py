@@ -15,6 +15,7 @@ from charrnn.planning import (
     QUICK,
     REGULARISERS,
     SELDOM,
+    WIDE,
     Plan,
     depends_on_speed,
     fixed_plan,
@@ -246,6 +247,7 @@ def test_a_text_that_is_read_a_few_times_is_read_by_the_quick_model(given: dict[
     ("model", "device", "expected"),
     [
         ({"layers": 1}, "cpu", "gru"),
+        ({"layers": 2, "hidden_size": WIDE - 1}, "cpu", "gru"),
         ({"model": "gru"}, "cpu", "gru"),
         ({"model": "lstm"}, "cpu", "lstm"),
         ({}, "cuda", "gru"),
