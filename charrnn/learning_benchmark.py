@@ -75,7 +75,7 @@ def plans(
     chosen = calibration.plan(
         len(corpus.ids["train"]),
         budget=budget,
-        model=({"model": heaviest(models)} if models else {}) | dict(model),
+        model=({"model": _heaviest(models, model)} if models else {}) | dict(model),
         training=training,
         mode=mode,
     )
@@ -86,22 +86,24 @@ def plans(
         raise UsageError("the text is too short to hold any of it out", "give more text")
     found = []
     for name in models or [chosen.model.model]:
-        cell, settings = replace(chosen.model, model=name), chosen.training
+        other, settings = replace(chosen.model, model=name), chosen.training
+        if not other.multiplies_state:
+            settings = replace(settings, weight_drop=0.0)
         if mode == "auto" and "learning_rate" not in training:
-            rate = planning.learning_rate(settings.optimizer, cell, settings.dropout)
+            rate = planning.learning_rate(settings.optimizer, other, settings.dropout)
             settings = replace(settings, learning_rate=rate)
         found.append(
             [
-                replace(chosen, model=cell, training=replace(settings, seed=seed))
+                replace(chosen, model=other, training=replace(settings, seed=seed))
                 for seed in range(seeds)
             ]
         )
     return found
 
 
-def heaviest(models: Sequence[str]) -> str:
-    """Of models the first of those that have the most weights at the same size."""
-    return max(models, key=lambda name: ModelSettings(name).parameters(0))
+def _heaviest(models: Sequence[str], shape: Mapping[str, Any]) -> str:
+    """Of models, by name, the first of those that have the most weights at the same size."""
+    return max(models, key=lambda name: ModelSettings(**{**shape, "model": name}).parameters(0))
 
 
 def entrant(plan: Plan, corpus: Path, run: Path) -> Entrant:

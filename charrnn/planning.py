@@ -6,7 +6,7 @@ from typing import Any
 
 from charrnn import machine
 from charrnn.schedule import EVALUATION_SHARE, Budget
-from charrnn.settings import RECURRENT, ModelSettings, TrainingSettings
+from charrnn.settings import ModelSettings, TrainingSettings
 
 DEFAULT_MINUTES = 10.0
 MOST_EPOCHS = 100.0
@@ -37,15 +37,14 @@ SGD_DECAY = 2e-4 / 0.1
 """Its decay as a share of the others', so that matrices shrink as much a step with each."""
 
 QUICK, SELDOM, WIDE = "gru-qrnn", 6.0, 320
-"""The model of a text that is read fewer times than that, on a processor, by layers no narrower
-than that. A layer of the qrnn's cells takes half as long as one of the gru's, and learns as much
-from a character that is read for the first few times; of one read more often a gru learns more."""
+"""The model of a text that it would read fewer times than that, on a processor, by layers no
+narrower than that. A layer of the qrnn's cells takes half as long as one of the gru's, and learns
+as much from the first few readings; from more a gru learns more."""
 
-SHAPES = (
-    *((1, 64), (1, 96), (1, 128), (1, 160), (1, 192), (1, 256), (1, 320)),
-    *((2, 256), (2, 320), (2, 384), (2, 512), (2, 768), (2, 1024)),
-)
-"""What L and H are chosen from. A second layer learns more, but only later."""
+ONE_LAYER = (64, 96, 128, 160, 192, 256, 320)
+TWO_LAYERS = (256, 384, 512, 768, 1024)
+QUICK_LAYERS = (WIDE, *TWO_LAYERS[1:])
+"""What H is chosen from. A second layer learns more, but only later."""
 
 READ_A_WEIGHT = (4.0, 3.0)
 """A shape, of one layer or of more, is worth its time where each weight has so many characters
@@ -169,11 +168,12 @@ def plan(
         shares = (REGULARISED_DEEP if settings.layers > 1 else ()) + REGULARISED
         _, dropout, weight_drop, decay = next(each for each in shares if load >= each[0])
         chosen["dropout"] = dropout
-        if RECURRENT[settings.cell(0)]:
+        if settings.multiplies_state:
             chosen["weight_drop"] = weight_drop
         chosen["weight_decay"] = _weight_decay(settled.optimizer, decay)
         said = f"text read {_times(epochs)}"
-        reasons |= {name: said for name in sorted(REGULARISERS) if name not in training}
+        dropped = sorted(REGULARISERS & set(chosen))
+        reasons |= {name: said for name in dropped if name not in training}
     dropout = chosen.get("dropout", settled.dropout)
     chosen["learning_rate"] = learning_rate(settled.optimizer, settings, dropout)
     chosen["precision"] = precision_of(settings)
@@ -238,11 +238,13 @@ def _shaped(
     given: Mapping[str, Any],
     read: Callable[[ModelSettings, Budget], float],
 ) -> tuple[ModelSettings, str]:
-    """The largest model of SHAPES that text and budget can teach, and why no larger.
+    """The largest model that text and budget can teach, and why no larger.
 
     What is given, L or H or another cell, takes its place in each shape.
     """
-    shapes = [{"layers": layers, "hidden_size": size} | dict(given) for layers, size in SHAPES]
+    deep = QUICK_LAYERS if given.get("model") == QUICK else TWO_LAYERS
+    sizes = [*((1, size) for size in ONE_LAYER), *((2, size) for size in deep)]
+    shapes = [{"layers": layers, "hidden_size": size} | dict(given) for layers, size in sizes]
     settings = ModelSettings(**shapes[0])
     for shape in shapes[1:]:
         larger = ModelSettings(**shape)

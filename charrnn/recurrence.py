@@ -94,7 +94,8 @@ def run(
         bias = b_hh
         if cell == "product":
             inside = b_hh[:size]
-    ids, source = inputs if isinstance(inputs, Characters) else (None, inputs)
+    # Under autocast a layer below gives torch.nn's kernels' own precision.
+    ids, source = inputs if isinstance(inputs, Characters) else (None, inputs.to(w_ih.dtype))
     memory = memory or LayerMemory(Memory(), Memory())
     with torch.autocast(w_hh.device.type, enabled=False):  # precisions are chosen here
         hidden, *last = cast(

@@ -11,7 +11,7 @@ GATES = {"rnn": 1, "lstm": 4, "gru": 3, "gru-reset-before": 3, "product": 2, "qr
 """The cells by name, and G, how many blocks of H rows each one's weights have."""
 
 RECURRENT = GATES | {"qrnn": 0}
-"""How many of them are W_hh's, too."""
+"""How many of those blocks its W_hh has."""
 
 BIASES = {"rnn": 2, "lstm": 2, "gru": 2, "gru-reset-before": 1, "product": 1, "qrnn": 1}
 """How many biases a gate has: torch.nn's cells b_ih and b_hh, the others b_hh alone."""
@@ -65,6 +65,11 @@ class ModelSettings:
         """The name of a layer's cell, one of GATES; layers count from 0."""
         first, above = STACKS.get(self.model, (self.model, self.model))
         return above if layer else first
+
+    @property
+    def multiplies_state(self) -> bool:
+        """Whether any of its layers has a W_hh."""
+        return any(RECURRENT[self.cell(layer)] for layer in (0, self.layers - 1))
 
     def parameters(self, vocabulary_size: int) -> int:
         """How many numbers the model learns, for V = `vocabulary_size` characters."""
@@ -208,11 +213,11 @@ def check_nonlinearity(model: str, nonlinearity: str | None) -> None:
         )
 
 
-def check_weight_drop(model: str, weight_drop: float | None) -> None:
+def check_weight_drop(model: ModelSettings, weight_drop: float) -> None:
     """Raise UsageError where weights are to be dropped of a model that has none recurrent."""
-    if weight_drop and not RECURRENT[ModelSettings(model).cell(0)]:
+    if weight_drop and not model.multiplies_state:
         raise UsageError(
-            f"--weight-drop {weight_drop:g}: the {model} has no recurrent weights",
+            f"--weight-drop {weight_drop:g}: a {model.model} has no recurrent weights",
             "leave it out, or give --dropout",
         )
 

@@ -56,4 +56,4 @@ def qrnn_backward(w: Window, back: Arriving) -> Leaving:
         df.mul_(f).mul_(arriving)
         end = first
     none = hs.new_zeros([0, size])
-    return Leaving([torch.zeros_like(dh), dc.clone()], none, torch.zeros_like(w.b))
+    return Leaving([torch.zeros_like(dh), dc], none, torch.zeros_like(w.b))

@@ -62,6 +62,12 @@ def test_the_plan_is_that_of_the_heaviest_model_and_only_cell_and_rate_are_other
     assert rates["lstm"] == alone.training.learning_rate == rates["gru"] > rates["rnn"]
 
 
+def test_a_model_without_recurrent_weights_drops_none_of_them(corpus: Corpus) -> None:
+    dropping = {"threads": 1, "weight_drop": 0.2}
+    (lstm,), (qrnn,) = chosen(corpus, models=["lstm", "qrnn"], training=dropping)
+    assert (lstm.training.weight_drop, qrnn.training.weight_drop) == (0.2, 0.0)
+
+
 def test_without_a_plan_all_cells_have_the_same_settings(corpus: Corpus) -> None:
     (one,), (other,) = chosen(corpus, models=["rnn", "lstm"], mode="off")
     assert one == replace(other, model=replace(other.model, model="rnn"))

@@ -93,7 +93,8 @@ def test_a_model_has_as_many_parameters_as_its_settings_say(
 def test_the_state_before_any_character_is_zero(model):
     state = small(model, layers=3).start(4)
     assert len(state) == 3
-    for layer in state:
+    for number, layer in enumerate(state):
+        assert len(layer) == states(ModelSettings(model).cell(number))
         for part in layer:
             assert part.shape == (4, 6)
             assert not part.any()

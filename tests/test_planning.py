@@ -193,7 +193,7 @@ def in_time(minutes: float, characters: int = 30_000_000, speed: float = SPEED) 
     [
         (45_000, 1, 192),
         (228_000, 2, 256),
-        (700_000, 2, 320),
+        (700_000, 2, 256),
         (1_000_000, 2, 384),
         (1_300_000, 2, 512),
     ],
@@ -231,6 +231,13 @@ def test_a_model_is_chosen_where_each_of_its_weights_reads_so_many_characters(
             training={"seq_length": 1, "batch_size": 1},
         ).model
         assert ((model.layers, model.hidden_size) == shape) is expected
+
+
+def test_in_time_for_a_few_readings_the_model_is_the_quick_one() -> None:
+    models = [in_time(minutes, 1_000_000).model for minutes in (0.3, 1.3, 30.0)]
+    assert [model.model for model in models] == ["gru", QUICK, "gru"]
+    assert [model.layers for model in models] == [1, 2, 2]
+    assert models[1].hidden_size >= WIDE
 
 
 @pytest.mark.parametrize("given", [{}, {"hidden_size": 320, "layers": 2}, {"layers": 3}])

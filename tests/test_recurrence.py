@@ -395,6 +395,20 @@ def test_a_character_that_is_none_is_refused(vocabulary):
 
 
 @each_cell
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_inputs_in_less_precision_are_read_in_the_weights_own(model, nonlinearity, dtype):
+    """As a layer of torch.nn's leaves them under autocast; their gradient goes back so, too."""
+    layer = Layer(model, nonlinearity, 4, 3, 2, 5, dtype=torch.float32)
+    source, *rest = layer.leaves()
+    coarse = source.detach().to(dtype).requires_grad_()
+    same = coarse.detach().float().requires_grad_()
+    (hidden, *_), (wanted, *_) = layer.values(coarse, *rest), layer.values(same, *rest)
+    assert torch.equal(hidden, wanted)
+    (found,) = torch.autograd.grad(hidden.sum(), coarse)
+    assert torch.equal(found, torch.autograd.grad(wanted.sum(), same)[0].to(dtype))
+
+
+@each_cell
 def test_strides_do_not_matter(model, nonlinearity):
     """Streams of a wider batch, and a gradient that is one number for all."""
     layer = Layer(model, nonlinearity, 5, 6, 3, 4)

@@ -348,12 +348,13 @@ def test_an_error_carries_its_line_and_its_hint() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_weights_are_dropped_where_there_are_any(model: str) -> None:
-    check_weight_drop(model, None)
-    check_weight_drop(model, 0.0)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_weights_are_dropped_where_there_are_any(model: str, layers: int) -> None:
+    made = ModelSettings(model, layers=layers)
+    check_weight_drop(made, 0.0)
     if model != "qrnn":
-        check_weight_drop(model, 0.2)
+        check_weight_drop(made, 0.2)
         return
-    with pytest.raises(UsageError, match=r"--weight-drop 0\.2: the qrnn has no") as caught:
-        check_weight_drop(model, 0.2)
+    with pytest.raises(UsageError, match=r"--weight-drop 0\.2: a qrnn has no") as caught:
+        check_weight_drop(made, 0.2)
     assert "--dropout" in caught.value.hint

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from charrnn.cells import step_of
-from charrnn.settings import GATES, NONLINEARITIES, ModelSettings
+from charrnn.settings import GATES, NONLINEARITIES, RECURRENT, ModelSettings
 from charrnn.stream import Columns, Prepared, Stream
 
 CELLS = [("rnn", each) for each in NONLINEARITIES] + [(m, "tanh") for m in GATES if m != "rnn"]
@@ -18,7 +18,7 @@ def weights(model, layers=2, seed=0):
     found = []
     for layer in range(layers):
         inputs = H if layer else E
-        shapes = ((rows, inputs), (rows,), (rows, H), (rows,))
+        shapes = ((rows, inputs), (rows,), (RECURRENT[model] * H, H), (rows,))
         found.append(tuple(draw(shape).astype(np.float32) for shape in shapes))
     embedding, output = draw((V, E)), (draw((V, H)), draw(V))
     return embedding.astype(np.float32), found, tuple(o.astype(np.float32) for o in output)

@@ -618,6 +618,41 @@ def test_every_option_is_gone_on_with(others: Path, english_file: Path, tmp_path
         assert array.tobytes() == broken.weights[weight].tobytes(), weight
 
 
+# The model that is chosen.
+
+
+def test_what_is_chosen_is_trained_resumed_sampled_and_begun_with(
+    english_file: Path, tmp_path: Path
+) -> None:
+    """A model of two cells, which nobody named."""
+    where = ("--checkpoint-dir", tmp_path)
+    flags = ("--layers", 2, "--hidden-size", 320, "--batch-size", 2, "--val-frac", 0.02, *where)
+    done = charrnn("train", english_file, *flags, "--steps", 2)
+    assert done.returncode == 0, done.stderr
+    assert "2 x 320 gru-qrnn" in done.stderr
+    (run,) = tmp_path.iterdir()
+    assert run.name == f"{english_file.stem}-gru"
+    again = charrnn("train", english_file, *flags, "--resume", "--steps", 3, "--json")
+    assert (again.returncode, json.loads(again.stdout)["step"]) == (0, 3)
+    written = charrnn("sample", run.name, *where, "--length", 20, "--seed", 1)
+    assert (written.returncode, len(written.stdout.rstrip("\n"))) == (0, 20)
+    begun = charrnn("train", english_file, *where, "--init-from", run.name, "--dry-run")
+    assert " --model gru-qrnn " in begun.stdout
+
+
+def test_weights_that_a_model_lacks_are_not_dropped(english_file: Path, tmp_path: Path) -> None:
+    """Whether it is named, or begun with."""
+    where = ("--checkpoint-dir", tmp_path)
+    flags = ("--hidden-size", 8, "--model", "qrnn", "--steps", 2, "--name", "quasi", *where)
+    refused = charrnn("train", english_file, *flags, "--weight-drop", 0.2)
+    assert_error(refused, 2, "--weight-drop 0.2: a qrnn has no recurrent weights")
+    assert not list(tmp_path.iterdir())
+    assert charrnn("train", english_file, *flags).returncode == 0
+    begun = ("--init-from", "quasi", "--name", "after", *where)
+    refused = charrnn("train", english_file, *begun, "--weight-drop", 0.2)
+    assert_error(refused, 2, "--weight-drop 0.2: a qrnn has no recurrent weights")
+
+
 # The dry run.
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,18 @@ def test_a_steps_products_are_those_of_the_equations() -> None:
         Product(10, 7, 4): 1,
         Product(4, 10, 7): 1,
     }
+
+
+def test_a_layer_without_w_hh_multiplies_only_what_it_reads() -> None:
+    model = replace(TINY.model, model="gru-qrnn")
+    with_both = contenders.products(TINY.model, TINY.training, 7)
+    with_one = contenders.products(model, TINY.training, 7)
+    assert with_both - with_one == {
+        Product(2, 4, 12): 5,
+        Product(2, 12, 4): 5,
+        Product(4, 10, 12): 1,
+    }
+    assert not with_one - with_both
 
 
 def test_every_way_multiplies() -> None:

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn import cells, compiled, unrolled
+from charrnn import cells, compiled, unrolled, unrolled_quasi
 from charrnn.products import left_plain, packing_works, ready
 from charrnn.settings import GATES, RECURRENT
 from charrnn.window import Arriving, Window
@@ -186,11 +186,12 @@ def test_as_plain_python_too(cell):
 def test_factors_of_some_steps_at_once_are_those_of_all(monkeypatch, cell, time, many):
     """T is a multiple of what is done at once, or not, or less."""
     case = Case(cell, time, 2, 3)
-    monkeypatch.setattr(unrolled, "steps_at_once", lambda h: many)
+    for module in unrolled, unrolled_quasi:
+        monkeypatch.setattr(module, "steps_at_once", lambda h: many)
     assert_same(case.unrolled(plain(cell)), case.by_the_definition(), rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "qrnn"])
 def test_a_batch_so_large_that_two_steps_are_done_at_once(cell):
     """As TorchScript has it: 5 steps of 2¹⁷ numbers."""
     case = Case(cell, 5, 2**16, 2)

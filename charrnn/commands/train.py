@@ -141,7 +141,6 @@ def train(
                 return
         else:
             check_nonlinearity(model or "gru", nonlinearity)
-            check_weight_drop(model or "gru", weight_drop)
             parent = corpus_reading.parent(given)
             text = corpus_reading.read(given, parent)
             chosen = _chosen(text, budget, given, parent, quiet)
@@ -208,6 +207,7 @@ def _chosen(
         training=_named(given, TrainingSettings),
         mode=given.get("plan", "auto"),
     )
+    check_weight_drop(chosen.model, chosen.training.weight_drop)
     if not quiet:
         for line in explanation.describe(chosen, text):
             console.notice(line)

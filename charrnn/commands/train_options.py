@@ -9,6 +9,7 @@ from charrnn.commands.options import option
 
 _MODEL, _TRAINING, _BUDGET, _TEXT = "Model", "Training", "How long (one of)", "Text"
 _HELD_OUT, _MACHINE, _RUN = "Held-out text", "Machine", "The run"
+_PLANNED = "gru or gru-qrnn (the plan's)"
 
 Corpus = Annotated[
     list[Path] | None,
@@ -16,7 +17,11 @@ Corpus = Annotated[
 ]
 Model = Annotated[
     str | None,
-    option("--model", "gru, gru-qrnn, lstm, rnn, gru-reset-before, product, qrnn.", _MODEL),
+    option(
+        "--model",
+        "gru or gru-qrnn (the plan's), lstm, rnn, gru-reset-before, product, qrnn.",
+        _MODEL,
+    ),
 ]
 HiddenSize = Annotated[int | None, option("--hidden-size", "Hidden units of a layer.", _MODEL)]
 Layers = Annotated[int | None, option("--layers", "Recurrent layers (default 1 or 2).", _MODEL)]

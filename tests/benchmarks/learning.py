@@ -131,7 +131,7 @@ class Wired(CharacterModel):
                 if weight_masks is not None:
                     layer = layer._replace(w_hh=layer.w_hh * weight_masks[number])
                 x, last = run(
-                    self.settings.model,
+                    self.settings.cell(number),
                     "tanh",
                     read,
                     before,
@@ -273,7 +273,7 @@ def optimizers(model: CharacterModel, row: dict) -> tuple[torch.optim.AdamW, lis
             layers = name.startswith("recurrent.weight")
             hidden = layers and name != "recurrent.weight_ih_l0"
             if weight.ndim > 1 and {"all": True, "layers": layers, "hidden": hidden}[which]:
-                gates = GATES[row["model"]] if layers else 1
+                gates = GATES[model.settings.cell(int(name.rpartition("_l")[2]))] if layers else 1
                 others.append(kind(left.pop(name), gates, row))
     groups = [
         {"params": [p for p in left.values() if p.ndim > 1], "weight_decay": row["decay"]},
