@@ -15,6 +15,9 @@ EVALUATION_SPEEDUP = 3.0
 EVALUATION_CHARACTERS = 2**21
 """Of a longer held-out text no more are scored while training, here and there all over it."""
 
+LEAST_CHARACTERS = 2**18
+"""Scored all the same, where there are so many: fewer would tell too little."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -115,7 +118,8 @@ def schedule(
     """The schedule of a number of steps.
 
     Some twenty checkpoints, each of them scored, or as many fewer scored as keep the
-    evaluations a small share of the time.
+    evaluations a small share of the time; where one would be a larger share, it is of less
+    of the held-out text.
     """
     for flag, value in (
         ("--checkpoint-steps", checkpoint_steps),
@@ -123,10 +127,12 @@ def schedule(
     ):
         if value is not None and value < 1:
             raise UsageError(f"{flag} {value}: must be at least 1")
-    usual = max(20, steps / 2_000)
+    usual, most = max(20, steps / 2_000), EVALUATION_CHARACTERS
     if evaluation_steps is None:
-        affordable = EVALUATION_SHARE * EVALUATION_SPEEDUP * steps * batch_characters
-        evaluations = affordable / max(1, min(held_out_characters, EVALUATION_CHARACTERS))
+        affordable = int(EVALUATION_SHARE * EVALUATION_SPEEDUP * steps * batch_characters)
+        if affordable < min(held_out_characters, most):
+            most = max(LEAST_CHARACTERS, affordable)
+        evaluations = affordable / max(1, min(held_out_characters, most))
         if checkpoint_steps is None:
             evaluation_steps = math.ceil(steps / max(1, int(min(evaluations, usual))))
         else:
@@ -141,6 +147,7 @@ def schedule(
         evaluation_steps=evaluation_steps,
         checkpoint_steps=checkpoint_steps,
         report_steps=max(1, min(500, steps // 40)),
+        evaluation_characters=most,
     )
 
 
@@ -154,7 +161,11 @@ def schedule_in(
     checkpoint_steps: int | None = None,
     evaluation_steps: int | None = None,
 ) -> Schedule:
-    """The longest schedule that fits into `seconds` of wall clock, evaluations included."""
+    """The longest schedule that fits into `seconds` of wall clock, evaluations included.
+
+    `evaluation_seconds` are those of one of EVALUATION_CHARACTERS, or of all that is held out.
+    """
+    whole = max(1, min(held_out_characters, EVALUATION_CHARACTERS))
 
     def of(steps: int) -> Schedule:
         return schedule(
@@ -169,7 +180,8 @@ def schedule_in(
     while too_many - fits > 1:
         tried = of((fits + too_many) // 2)
         evaluations = math.ceil(tried.steps / tried.evaluation_steps)
-        if tried.steps * step_seconds + evaluations * evaluation_seconds <= seconds:
+        each = evaluation_seconds * min(1.0, tried.evaluation_characters / whole)
+        if tried.steps * step_seconds + evaluations * each <= seconds:
             fits = tried.steps
         else:
             too_many = tried.steps

@@ -13,6 +13,7 @@ from charrnn.schedule import (
     EVALUATION_CHARACTERS,
     EVALUATION_SHARE,
     EVALUATION_SPEEDUP,
+    LEAST_CHARACTERS,
     Budget,
     Schedule,
     schedule,
@@ -169,8 +170,39 @@ def test_evaluations_take_a_small_share_of_the_time(
     steps: int, batch_characters: int, held_out: int
 ) -> None:
     plan = made(steps, batch_characters=batch_characters, held_out_characters=held_out)
-    scored = evaluations(plan) * min(held_out, EVALUATION_CHARACTERS) / EVALUATION_SPEEDUP
-    assert evaluations(plan) == 1 or scored <= EVALUATION_SHARE * steps * batch_characters
+    scored = evaluations(plan) * min(held_out, plan.evaluation_characters)
+    affordable = EVALUATION_SHARE * EVALUATION_SPEEDUP * steps * batch_characters
+    assert scored <= affordable or (evaluations(plan) == 1 and scored <= LEAST_CHARACTERS)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "scored"),
+    [(10**6, 10**6), (EVALUATION_CHARACTERS - 1, EVALUATION_CHARACTERS - 1), (10**8, None)],
+)
+def test_a_text_is_scored_whole_where_there_is_time(held_out: int, scored: int | None) -> None:
+    plan = made(10_000, held_out_characters=held_out)  # of a thousand characters
+    assert min(held_out, plan.evaluation_characters) == (scored or EVALUATION_CHARACTERS)
+
+
+@pytest.mark.parametrize(("steps", "scored"), [(10, LEAST_CHARACTERS), (5_000, 1_200_000)])
+def test_of_a_long_text_a_short_run_scores_less(steps: int, scored: int) -> None:
+    assert made(steps, held_out_characters=10**8).evaluation_characters == scored
+    asked = made(steps, evaluation_steps=steps, held_out_characters=10**8)
+    assert asked.evaluation_characters == EVALUATION_CHARACTERS
+
+
+def test_in_time_a_short_evaluation_is_counted_as_one() -> None:
+    """Ten seconds, of which an evaluation of a whole would take eight."""
+    plan = schedule_in(
+        10.0,
+        step_seconds=0.01,
+        evaluation_seconds=8.0,
+        batch_characters=2_000,
+        held_out_characters=10**7,
+    )
+    scored = 8.0 * plan.evaluation_characters / EVALUATION_CHARACTERS
+    assert 9.5 <= plan.steps * 0.01 + scored <= 10.0
+    assert plan.evaluation_characters == int(EVALUATION_SHARE * 3 * plan.steps * 2_000)
 
 
 @pytest.mark.parametrize("checkpoint_steps", [1, 7, 1_000])
