@@ -1,4 +1,5 @@
-"""The equations of the recurrent cells: the one place where each cell is defined.
+"""The equations of the recurrent cells: the one place where each cell is defined, but for the
+quasi-recurrent one, which is in `quasi` and named here.
 
 A cell's step is told the part of its input that depends on no earlier step,
 

@@ -75,7 +75,7 @@ def plans(
     chosen = calibration.plan(
         len(corpus.ids["train"]),
         budget=budget,
-        model=({"model": _heaviest(models, model)} if models else {}) | dict(model),
+        model=({"model": heaviest(models)} if models else {}) | dict(model),
         training=training,
         mode=mode,
     )
@@ -101,9 +101,9 @@ def plans(
     return found
 
 
-def _heaviest(models: Sequence[str], shape: Mapping[str, Any]) -> str:
-    """Of models, by name, the first of those that have the most weights at the same size."""
-    return max(models, key=lambda name: ModelSettings(**{**shape, "model": name}).parameters(0))
+def heaviest(models: Sequence[str]) -> str:
+    """Of models, by name, the first of those that have the most weights in the usual shape."""
+    return max(models, key=lambda name: ModelSettings(name).parameters(0))
 
 
 def entrant(plan: Plan, corpus: Path, run: Path) -> Entrant:

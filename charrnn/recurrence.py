@@ -71,9 +71,9 @@ def run(
     """Hidden states (T, B, H) and the last state, from inputs (T, B, I) and a first state.
 
     `cell` is one of GATES, and the rnn's φ a `nonlinearity`. `precision` is that of the
-    matrix products. `memory` is computed in and may be used
-    again as soon as the gradient is taken; what is returned is never in it. Raises
-    RuntimeError where a gradient is asked for after its memory was used again.
+    matrix products. `memory` is computed in and may be used again as soon as the gradient is
+    taken; what is returned is never in it. Raises RuntimeError where a gradient is asked for
+    after its memory was used again.
     """
     w_ih, w_hh, b_ih, b_hh = weights
     name = f"rnn-{nonlinearity}" if cell == "rnn" else cell

@@ -11,7 +11,7 @@ from charrnn import learning_benchmark
 from charrnn.benchmark import Entrant
 from charrnn.corpus import Corpus, read_corpus
 from charrnn.errors import TextError, UsageError
-from charrnn.learning_benchmark import MOMENTS, Learned, Point, learn, plans, row
+from charrnn.learning_benchmark import MOMENTS, Learned, Point, heaviest, learn, plans, row
 from charrnn.planning import Plan
 from charrnn.schedule import Budget
 from charrnn.settings import ModelSettings, TrainingSettings, to_json
@@ -60,6 +60,19 @@ def test_the_plan_is_that_of_the_heaviest_model_and_only_cell_and_rate_are_other
             assert plan.budget == PLAN.budget
     rates = {each[0].model.model: each[0].training.learning_rate for each in found}
     assert rates["lstm"] == alone.training.learning_rate == rates["gru"] > rates["rnn"]
+
+
+@pytest.mark.parametrize(
+    ("models", "wanted"),
+    [
+        (["rnn", "lstm", "gru"], "lstm"),
+        (["gru-qrnn", "gru", "gru-reset-before"], "gru"),
+        (["qrnn", "product"], "product"),
+        (["rnn", "qrnn"], "qrnn"),
+    ],
+)
+def test_the_heaviest_model_has_the_most_weights(models: list[str], wanted: str) -> None:
+    assert heaviest(models) == wanted
 
 
 def test_a_model_without_recurrent_weights_drops_none_of_them(corpus: Corpus) -> None:

@@ -24,8 +24,10 @@ LATE = 0.1
 def show_plan(plans: Sequence["Plan"], corpus: "Corpus") -> None:
     """Say what will be done: the plan, and which cells are compared under it."""
     from charrnn import explanation
+    from charrnn.learning_benchmark import heaviest
 
-    chosen = max(plans, key=lambda plan: plan.model.parameters(0))
+    by_model = {plan.model.model: plan for plan in plans}
+    chosen = by_model[heaviest(list(by_model))]
     measuring.say_machine(chosen.training.threads)
     text, model, training = explanation.describe(chosen, corpus)
     if len(plans) > 1:

@@ -9,7 +9,6 @@ from charrnn.commands.options import option
 
 _MODEL, _TRAINING, _BUDGET, _TEXT = "Model", "Training", "How long (one of)", "Text"
 _HELD_OUT, _MACHINE, _RUN = "Held-out text", "Machine", "The run"
-_PLANNED = "gru or gru-qrnn (the plan's)"
 
 Corpus = Annotated[
     list[Path] | None,
