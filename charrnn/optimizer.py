@@ -26,7 +26,8 @@ class Optimizer:
         if settings.optimizer == "soap":
             matrices = [n for n, w in self._others.items() if w.ndim > 1 and w.shape[1] <= WIDEST]
             taken = {name: self._others.pop(name) for name in matrices}
-            self._soap = Soap(taken, settings.precision)
+            if taken:
+                self._soap = Soap(taken, settings.precision)
         others = self._others.values()
         groups = [
             {"params": [p for p in others if p.ndim > 1], "weight_decay": self._decay},

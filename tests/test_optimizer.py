@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from charrnn import optimizer
 from charrnn.model import CharacterModel
 from charrnn.optimizer import Optimizer
 from charrnn.settings import OPTIMIZERS, ModelSettings, TrainingSettings
@@ -10,10 +11,10 @@ from charrnn.settings import OPTIMIZERS, ModelSettings, TrainingSettings
 SHAPE = ModelSettings("gru", "tanh", 3, 4, 2)
 
 
-def fresh(optimizer: str) -> tuple[CharacterModel, Optimizer]:
+def fresh(name: str) -> tuple[CharacterModel, Optimizer]:
     model = CharacterModel(SHAPE, 9)
     model.initialise("orthogonal", 1.0, 0)
-    return model, Optimizer(model, TrainingSettings(optimizer=optimizer))
+    return model, Optimizer(model, TrainingSettings(optimizer=name))
 
 
 def step(model: CharacterModel, optimizer: Optimizer, number: int) -> None:
@@ -53,6 +54,19 @@ def test_one_that_is_told_goes_on_as_the_one_that_remembers(optimizer: str) -> N
         step(told, second, number)
     for a, b in zip(model.parameters(), told.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_what_is_too_wide_for_axes_is_left_to_adam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some matrices, then all of them."""
+    for widest, kept in (3, {"embedding.weight", "recurrent.weight_ih_l0"}), (2, set()):
+        monkeypatch.setattr(optimizer, "WIDEST", widest)
+        model, made = fresh("soap")
+        assert {n[10:] for n in made.remembered() if n.startswith("soap_axes.")} == kept
+        made.go_on(3)
+        before = [weight.detach().clone() for weight in model.parameters()]
+        step(model, made, 0)
+        for old, new in zip(before, model.parameters(), strict=True):
+            assert not torch.equal(old, new)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
