@@ -54,7 +54,8 @@ def take_gradient(
     if workers is None or inputs.device.type != "cpu":
         found = [compute(slice(0, streams))]
     else:
-        found = workers.map(compute, workers.parts(streams))
+        count = sum(weight.numel() for weight in weights)
+        found = workers.map(compute, workers.parts(streams), weights=count)
     for weight, *gradients in zip(weights, *(part.gradients for part in found), strict=True):
         weight.grad = gradients[0]
         for gradient in gradients[1:]:

@@ -41,6 +41,11 @@ STREAMS_A_WORKER = 8
 """The fewest streams of a batch that are worth a thread of their own."""
 
 
+DIVISIBLE = 2**21
+"""The fewest weights of a model whose products for so few streams are worth dividing among
+threads: these wait for one another at each, and long where another process has a processor."""
+
+
 def workers(streams: int, threads: int) -> int:
     """How many workers share B streams where there are so many threads."""
     return max(1, min(threads, streams // STREAMS_A_WORKER))

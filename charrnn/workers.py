@@ -39,13 +39,17 @@ class Workers:
         """So many things, each worth a worker, divided among as many as there are."""
         return _divided(things, min(things, self._threads))
 
-    def map(self, function: Callable[[slice], Result], parts: list[slice]) -> list[Result]:
+    def map(
+        self, function: Callable[[slice], Result], parts: list[slice], *, weights: int = 0
+    ) -> list[Result]:
         """What `function` gives for each part, in order; one alone is done by the caller.
 
         PyTorch may use as many threads in each as are left for it, and the caller as many
-        afterwards. What a part raises is raised when all have ended.
+        afterwards, where a part multiplies by so many `weights` that it is worth it; else
+        one. What a part raises is raised when all have ended.
         """
-        threads = max(1, self._threads // len(parts))
+        left = self._threads // len(parts) if weights >= machine.DIVISIBLE else 1
+        threads = max(1, left)
 
         def work(part: slice) -> Result:
             prepare(threads)

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charrnn.machine import DIVISIBLE
 from charrnn.machine import STREAMS_A_WORKER as STREAMS
 from charrnn.workers import Workers
 
@@ -188,23 +189,36 @@ def test_all_together_use_no_more_processors_than_allowed(monkeypatch, workers, 
     monkeypatch.setattr("os.cpu_count", lambda: 64)
     some = workers(threads)
     parts = some.parts(streams)
-    found = some.map(lambda _: torch.get_num_threads(), parts)
+    found = some.map(lambda _: torch.get_num_threads(), parts, weights=DIVISIBLE)
     assert len(set(found)) == 1
     assert threads - len(parts) < sum(found) <= threads
+
+
+@pytest.mark.parametrize("streams", [1, 2 * STREAMS, 5 * STREAMS])
+def test_small_products_are_divided_among_no_threads(monkeypatch, workers, streams):
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    seven = workers(7)
+    parts = seven.parts(streams)
+    found = seven.map(lambda _: torch.get_num_threads(), parts, weights=DIVISIBLE - 1)
+    assert found == [1] * len(parts)
+    assert torch.get_num_threads() == 1
 
 
 def test_a_thread_that_served_another_division_uses_no_more_than_its_share(monkeypatch, workers):
     monkeypatch.setattr("os.cpu_count", lambda: 64)
     four = workers(4)
     for streams in 4, 2, 3, 4, 2:
-        found = four.map(lambda _: torch.get_num_threads(), four.parts(streams * STREAMS))
+        parts = four.parts(streams * STREAMS)
+        found = four.map(lambda _: torch.get_num_threads(), parts, weights=DIVISIBLE)
         assert found == [4 // streams] * streams
 
 
 def test_there_are_never_more_threads_than_processors(monkeypatch, workers):
     """Thousands of OpenMP's threads can end in a crash."""
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    assert workers(4096).map(lambda _: torch.get_num_threads(), [slice(0, 1)]) == [2]
+    many = workers(4096)
+    found = many.map(lambda _: torch.get_num_threads(), [slice(0, 1)], weights=DIVISIBLE)
+    assert found == [2]
 
 
 # Numbers near 0
