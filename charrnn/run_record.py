@@ -217,7 +217,9 @@ def check_same(
         recorded["plan"] = record.plan["mode"]
     for free in FREE:
         del recorded[free]
-    asked = {k: _absolute(v) for k, v in given.items() if k in recorded and v != "auto"}
+    # Of what has a recorded value "auto" leaves it as it is, but of --plan it is a value.
+    meant = {k: v for k, v in given.items() if k in recorded and (v != "auto" or k == "plan")}
+    asked = {k: _absolute(v) for k, v in meant.items()}
     different = [flag for flag, value in asked.items() if value != recorded[flag]]
     if budget and budget != record.budget and budget.get("steps", 0) < record.schedule.steps:
         different += list(budget)

@@ -252,6 +252,16 @@ def test_a_switch_that_contradicts_a_run_is_named_as_it_was_given():
     assert "leave --no-carry out" in caught.value.hint
 
 
+def test_whether_there_was_a_plan_cannot_change():
+    """What "auto" says of --plan is not that whatever it was may stay."""
+    without, planned = (replace(RECORD, plan={"mode": mode}) for mode in ("off", "auto"))
+    check_same("night", without, {"plan": "off"}, {})
+    check_same("night", planned, {"plan": "auto"}, {})
+    for record, mode in (without, "auto"), (planned, "off"):
+        with pytest.raises(UsageError, match="for --plan"):
+            check_same("night", record, {"plan": mode}, {})
+
+
 def test_a_held_out_file_that_a_run_was_begun_without_is_a_contradiction():
     """A flag that is passed over in silence would change what is measured on."""
     with pytest.raises(UsageError, match="--test-file"):
