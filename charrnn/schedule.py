@@ -18,6 +18,9 @@ EVALUATION_CHARACTERS = 2**21
 LEAST_CHARACTERS = 2**18
 """Scored all the same, where there are so many: fewer would tell too little."""
 
+EVALUATIONS = 5
+"""Rather than fewer of them, less is scored each time, down to that: one shows no course."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -130,8 +133,8 @@ def schedule(
     usual, most = max(20, steps / 2_000), EVALUATION_CHARACTERS
     if evaluation_steps is None:
         affordable = int(EVALUATION_SHARE * EVALUATION_SPEEDUP * steps * batch_characters)
-        if affordable < min(held_out_characters, most):
-            most = max(LEAST_CHARACTERS, affordable)
+        if affordable < EVALUATIONS * min(held_out_characters, most):
+            most = max(LEAST_CHARACTERS, affordable // EVALUATIONS)
         evaluations = affordable / max(1, min(held_out_characters, most))
         if checkpoint_steps is None:
             evaluation_steps = math.ceil(steps / max(1, int(min(evaluations, usual))))

@@ -13,6 +13,7 @@ from charrnn.schedule import (
     EVALUATION_CHARACTERS,
     EVALUATION_SHARE,
     EVALUATION_SPEEDUP,
+    EVALUATIONS,
     LEAST_CHARACTERS,
     Budget,
     Schedule,
@@ -180,29 +181,38 @@ def test_evaluations_take_a_small_share_of_the_time(
     [(10**6, 10**6), (EVALUATION_CHARACTERS - 1, EVALUATION_CHARACTERS - 1), (10**8, None)],
 )
 def test_a_text_is_scored_whole_where_there_is_time(held_out: int, scored: int | None) -> None:
-    plan = made(10_000, held_out_characters=held_out)  # of a thousand characters
+    plan = made(50_000, held_out_characters=held_out)  # of a thousand characters
     assert min(held_out, plan.evaluation_characters) == (scored or EVALUATION_CHARACTERS)
 
 
-@pytest.mark.parametrize(("steps", "scored"), [(10, LEAST_CHARACTERS), (5_000, 1_200_000)])
+@pytest.mark.parametrize(("steps", "scored"), [(10, LEAST_CHARACTERS), (10_000, 480_000)])
 def test_of_a_long_text_a_short_run_scores_less(steps: int, scored: int) -> None:
     assert made(steps, held_out_characters=10**8).evaluation_characters == scored
     asked = made(steps, evaluation_steps=steps, held_out_characters=10**8)
     assert asked.evaluation_characters == EVALUATION_CHARACTERS
 
 
+@pytest.mark.parametrize("held_out", [10**6, 3_150_000, 10**8])
+@pytest.mark.parametrize("steps", [1_000, 4_515, 15_000])
+def test_of_a_long_text_the_course_is_seen(steps: int, held_out: int) -> None:
+    """Rather some scores of a part on the way than one of more at the end."""
+    plan = made(steps, batch_characters=2_304, held_out_characters=held_out)
+    affordable = EVALUATION_SHARE * EVALUATION_SPEEDUP * steps * 2_304
+    assert evaluations(plan) >= min(EVALUATIONS, affordable // LEAST_CHARACTERS)
+
+
 def test_in_time_a_short_evaluation_is_counted_as_one() -> None:
-    """Ten seconds, of which an evaluation of a whole would take eight."""
+    """A hundred seconds, in which evaluations of a whole would take eight each."""
     plan = schedule_in(
-        10.0,
+        100.0,
         step_seconds=0.01,
         evaluation_seconds=8.0,
         batch_characters=2_000,
         held_out_characters=10**7,
     )
-    scored = 8.0 * plan.evaluation_characters / EVALUATION_CHARACTERS
-    assert 9.5 <= plan.steps * 0.01 + scored <= 10.0
-    assert plan.evaluation_characters == int(EVALUATION_SHARE * 3 * plan.steps * 2_000)
+    assert 95.0 <= cost(plan, 0.01, 8.0, 10**7) <= 100.0
+    affordable = int(EVALUATION_SHARE * EVALUATION_SPEEDUP * plan.steps * 2_000)
+    assert plan.evaluation_characters == affordable // EVALUATIONS
 
 
 @pytest.mark.parametrize("checkpoint_steps", [1, 7, 1_000])
@@ -252,9 +262,13 @@ def test_reports_are_some_forty_and_never_rare(steps: int, report_steps: int) ->
 # Minutes
 
 
-def cost(plan: Schedule, step_seconds: float, evaluation_seconds: float) -> float:
+def cost(
+    plan: Schedule, step_seconds: float, evaluation_seconds: float, held_out: int = 1
+) -> float:
+    """Seconds, of which an evaluation of all that is held out would take so many."""
+    share = min(1.0, plan.evaluation_characters / min(held_out, EVALUATION_CHARACTERS))
     evaluated = math.ceil(plan.steps / plan.evaluation_steps)
-    return plan.steps * step_seconds + evaluated * evaluation_seconds
+    return plan.steps * step_seconds + evaluated * evaluation_seconds * share
 
 
 @settings(deadline=None, max_examples=200)
@@ -276,8 +290,8 @@ def test_minutes_are_used_and_kept_to(
         batch_characters=1000,
         held_out_characters=held_out,
     )
-    assert 0.6 * seconds <= cost(plan, step_seconds, evaluation_seconds)
-    assert cost(plan, step_seconds, evaluation_seconds) <= 1.05 * seconds + step_seconds
+    spent = cost(plan, step_seconds, evaluation_seconds, held_out)
+    assert 0.6 * seconds <= spent <= 1.05 * seconds + step_seconds
 
 
 @settings(deadline=None, max_examples=200)
