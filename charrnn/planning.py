@@ -42,17 +42,16 @@ narrower than that. A layer of the qrnn's cells takes half as long as one of the
 as much from the first few readings; from more a gru learns more."""
 
 ONE_LAYER = (64, 96, 128, 160, 192, 256, 320)
-TWO_LAYERS = (256, 384, 512, 768, 1024)
-QUICK_LAYERS = (WIDE, *TWO_LAYERS[1:])
+TWO_LAYERS = (256, 320, 384, 512, 768, 1024)
 """What H is chosen from. A second layer learns more, but only later."""
 
 READ_A_WEIGHT = (4.0, 3.0)
 """A shape, of one layer or of more, is worth its time where each weight has so many characters
 to learn from, read anew or again."""
 
-OWN_A_WEIGHT = ((1_000_000, 0.5), (0, 0.3))
-"""And so many of the text's own, from so many weights on; a text of fewer is learnt by heart,
-whatever is dropped."""
+OWN_A_WEIGHT = ((900_000, 0.5), (0, 0.3))
+"""And so many of the text's own, from so many weights on, those of a gru where the cell is not
+given; a text of fewer is learnt by heart, whatever is dropped."""
 
 
 @dataclass(frozen=True)
@@ -148,23 +147,30 @@ def plan(
         precisions = precision_of(settings), precision_of(ModelSettings())
         return seconds * _characters_per_second(settings, operations_per_second, *precisions)
 
-    def shaped(given: Mapping[str, Any]) -> ModelSettings:
-        if {"hidden_size", "layers"} <= set(given):
-            return ModelSettings(**given)
-        settings, reasons["model"] = _shaped(characters, spent, given, read)
-        return settings
-
-    settings = shaped({"model": QUICK, **model} if settled.device == "cpu" else model)
-    if "model" not in model:
+    def quickest(settings: ModelSettings) -> ModelSettings:
         wide = settings.layers > 1 and settings.hidden_size >= WIDE
-        if not wide or read(settings, spent) >= SELDOM * characters:
-            settings = shaped(model)
+        free = "model" not in model and settled.device == "cpu"
+        return replace(settings, model=QUICK) if wide and free else settings
+
+    settings, why = ModelSettings(**model), []
+    if not {"hidden_size", "layers"} <= set(model):
+        settings, reason = _shaped(
+            characters, model, lambda shape: read(quickest(shape), spent), quickest
+        )
+        why.append(reason)
+    quick = quickest(settings)
+    if quick != settings and read(quick, spent) < SELDOM * characters:
+        settings = quick
+        why.append(f"fewer than {SELDOM:g} readings")
+    if why:
+        reasons["model"] = "; ".join(why)
     if budget is None and read(settings, spent) > MOST_EPOCHS * characters:
         spent = Budget(epochs=MOST_EPOCHS)
     chosen: dict[str, Any] = {"weight_decay": _weight_decay(settled.optimizer, 0.1)}
     if not DROPS & set(training):  # else whoever gave one has taken the matter in hand
         epochs = read(settings, spent) / max(1, characters)
-        load = epochs * weights(settings) / max(1, characters)
+        # What is read for the first time cannot have been learnt by heart.
+        load = epochs * weights(settings) / max(1, characters) if epochs > 1 else 0.0
         shares = (REGULARISED_DEEP if settings.layers > 1 else ()) + REGULARISED
         _, dropout, weight_drop, decay = next(each for each in shares if load >= each[0])
         chosen["dropout"] = dropout
@@ -234,29 +240,31 @@ def _characters_per_second(
 
 def _shaped(
     characters: int,
-    budget: Budget,
     given: Mapping[str, Any],
-    read: Callable[[ModelSettings, Budget], float],
+    read: Callable[[ModelSettings], float],
+    quickest: Callable[[ModelSettings], ModelSettings],
 ) -> tuple[ModelSettings, str]:
     """The largest model that text and budget can teach, and why no larger.
 
-    What is given, L or H or another cell, takes its place in each shape.
+    What is given, L or H or another cell, takes its place in each shape. `read` is about
+    how many characters the budget reads with a shape of the `quickest` cell there is for it.
     """
-    deep = QUICK_LAYERS if given.get("model") == QUICK else TWO_LAYERS
-    sizes = [*((1, size) for size in ONE_LAYER), *((2, size) for size in deep)]
+    sizes = [*((1, size) for size in ONE_LAYER), *((2, size) for size in TWO_LAYERS)]
     shapes = [{"layers": layers, "hidden_size": size} | dict(given) for layers, size in sizes]
-    settings = ModelSettings(**shapes[0])
+    settings, why = ModelSettings(**shapes[0]), ""
     for shape in shapes[1:]:
         larger = ModelSettings(**shape)
         if weights(larger) <= weights(settings):
             continue
         own = next(own for least, own in OWN_A_WEIGHT if weights(larger) >= least)
+        enough = READ_A_WEIGHT[larger.layers > 1] * weights(quickest(larger))
         if characters < own * weights(larger):
-            return settings, "as much as so short a text can teach"
-        if read(larger, budget) < READ_A_WEIGHT[larger.layers > 1] * weights(larger):
-            return settings, "as much as this budget can teach"
-        settings = larger
-    return settings, "the largest that is chosen"
+            why = why or "as much as so short a text can teach"
+        elif read(larger) < enough:
+            why = why or "as much as this budget can teach"
+        else:
+            settings, why = larger, ""
+    return settings, why or "the largest that is chosen"
 
 
 def _weight_decay(optimizer: str, decay: float) -> float:

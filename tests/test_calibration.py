@@ -9,6 +9,7 @@ import torch
 
 from charrnn import calibration, machine, planning
 from charrnn.corpus import read_corpus
+from charrnn.errors import TextError, UsageError
 from charrnn.evaluation import STRETCHES, WARM
 from charrnn.schedule import Budget
 from charrnn.settings import ModelSettings, TrainingSettings
@@ -98,6 +99,32 @@ def test_the_machine_s_speed_is_that_of_a_model_s_step(clock):
     assert calibration.speed(10**6, given) == pytest.approx(operations / 0.25)
     window = given | {"batch_size": 3, "seq_length": 5}
     assert calibration.speed(10**6, window) == pytest.approx(operations / 0.25 * 3 * 5 / 48**2)
+
+
+@pytest.mark.parametrize("window", [{"seq_length": 3_000}, {"batch_size": 400, "seq_length": 250}])
+def test_however_long_a_window_is_the_machine_s_speed_is_measured_soon(window, monkeypatch):
+    """Even one step of a window of thousands may take a minute."""
+    steps = []
+    monkeypatch.setattr(calibration, "take_step", lambda *taken: steps.append(taken[2]))
+    monkeypatch.setattr(calibration, "SPEED_SECONDS", 0.0)
+    calibration.speed(10**6, {"device": "cpu", "threads": 1} | window)
+    assert all(t.seq_length * t.batch_size <= calibration.LARGEST for t in steps)
+    assert 2 <= len(steps) <= 4
+
+
+def test_steps_that_take_long_are_timed_by_one(english_file, clock, monkeypatch):
+    monkeypatch.setattr(calibration, "SECONDS", 0.2)
+    corpus, began = read_corpus([english_file], val_fraction=0.0), clock[0]
+    assert calibration.measure(corpus, MODEL, CHOSEN).step_seconds == pytest.approx(0.25)
+    assert clock[0] - began == pytest.approx(2 * 0.25)
+
+
+def test_what_cannot_be_read_is_refused_before_anything_is_measured(monkeypatch):
+    monkeypatch.setattr(calibration, "speed", None)
+    for window, error in ({"seq_length": 30_000}, TextError), ({"batch_size": 500}, UsageError):
+        given = {"device": "cpu", "seq_length": 48} | window
+        with pytest.raises(error):
+            calibration.plan(20_000, budget=None, model={}, training=given)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """Planning: what is left out is chosen to fit the text, and what is given is obeyed."""
 
+import os
+import random
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charrnn import machine
 from charrnn.batches import windows_per_epoch
 from charrnn.errors import UsageError
 from charrnn.planning import (
@@ -193,7 +197,9 @@ def in_time(minutes: float, characters: int = 30_000_000, speed: float = SPEED) 
     [
         (45_000, 1, 192),
         (228_000, 2, 256),
-        (700_000, 2, 256),
+        (485_000, 2, 256),
+        (495_000, 2, 320),
+        (700_000, 2, 320),
         (1_000_000, 2, 384),
         (1_300_000, 2, 512),
     ],
@@ -215,7 +221,13 @@ def test_the_model_grows_with_the_budget() -> None:
 
 @pytest.mark.parametrize(
     ("cell", "shape", "read"),
-    [("gru", (1, 320), 4), ("gru", (2, 256), 3), ("gru", (2, 768), 3), (QUICK, (2, 384), 3)],
+    [
+        ("gru", (1, 320), 4),
+        ("gru", (2, 256), 3),
+        ("gru", (2, 320), 3),
+        ("gru", (2, 768), 3),
+        (QUICK, (2, 384), 3),
+    ],
 )
 def test_a_model_is_chosen_where_each_of_its_weights_reads_so_many_characters(
     cell: str, shape: tuple[int, int], read: int
@@ -274,24 +286,34 @@ def test_elsewhere_the_model_is_the_gru_or_the_one_that_is_given(
     assert made.model.model == expected
 
 
-@settings(deadline=None, max_examples=100)
+def size_in(minutes: float, speed: float = SPEED, **given: Any) -> int:
+    return weights(made_with(speed, budget=Budget(minutes=minutes), **given).model)
+
+
+@settings(deadline=None, max_examples=300)
 @given(
-    st.sampled_from(["gru", QUICK]),
+    st.sampled_from([{}, {"model": "gru"}, {"model": QUICK}]),
+    st.booleans(),
     st.floats(0.01, 1e4),
-    st.floats(1, 50),
+    st.floats(1, 2) | st.floats(1, 50),
     st.floats(1e8, 1e14),
-    lengths,
+    lengths | st.integers(100_000, 3_000_000),
 )
 def test_more_time_or_a_faster_machine_never_means_a_smaller_model(
-    cell: str, minutes: float, more: float, speed: float, characters: int
+    model: dict[str, str], able: bool, minutes: float, more: float, speed: float, characters: int
 ) -> None:
-    def size(minutes: float, speed: float) -> int:
-        budget = Budget(minutes=minutes)
-        given: dict[str, Any] = {"characters": characters, "budget": budget}
-        return weights(made_with(speed, **given, model={"model": cell}).model)
+    text: dict[str, Any] = {"characters": characters, "model": model, "multiplies_bf16": able}
+    size = size_in(minutes, speed, **text)
+    assert size_in(minutes * more, speed, **text) >= size
+    assert size_in(minutes, speed * more, **text) >= size
 
-    assert size(minutes * more, speed) >= size(minutes, speed)
-    assert size(minutes, speed * more) >= size(minutes, speed)
+
+@pytest.mark.parametrize("able", [False, True])
+@pytest.mark.parametrize("characters", [250_000, 480_000, 600_000, 710_000, 10**6, 10**7])
+def test_from_minute_to_minute_the_model_never_shrinks(characters: int, able: bool) -> None:
+    minutes = [1.03**n for n in range(-100, 200)]
+    sizes = [size_in(m, characters=characters, model={}, multiplies_bf16=able) for m in minutes]
+    assert sizes == sorted(sizes)
 
 
 @settings(deadline=None, max_examples=100)
@@ -359,6 +381,94 @@ def test_without_a_plan_what_is_given_is_obeyed(optimizer: str) -> None:
         learning_rate=LEARNING_RATES[optimizer],
         weight_decay=2e-4 if optimizer == "sgd" else 0.1,
     )
+
+
+SHORT = "as much as so short a text can teach"
+HURRIED = "as much as this budget can teach; fewer than 6 readings"
+
+
+@pytest.mark.parametrize(
+    ("characters", "minutes", "model", "training", "said"),
+    [
+        (3_000, None, (1, 64, "gru"), (8, 0.014, 0.1, 0.6, 0.3, "fp32"), (SHORT, "100")),
+        (50_000, None, (1, 192, "gru"), (20, 0.014, 0.1, 0.6, 0.3, "fp32"), (SHORT, "100")),
+        (250_000, 1.3, (2, 256, "gru"), (48, 0.014, 0.2, 0.3, 0.0, "bf16"), (SHORT, "10")),
+        (250_000, 10, (2, 256, "gru"), (48, 0.014, 0.1, 0.5, 0.2, "bf16"), (SHORT, "80")),
+        (418_543, 1.3, (2, 256, "gru"), (48, 0.014, 0.2, 0.1, 0.0, "bf16"), (SHORT, "6.2")),
+        (
+            *(600_000, 1.3, (2, 320, QUICK), (48, 0.01, 0.5, 0.0, 0.0, "bf16")),
+            (f"{SHORT}; fewer than 6 readings", "5.0"),
+        ),
+        (600_000, 10, (2, 320, "gru"), (48, 0.014, 0.1, 0.5, 0.1, "bf16"), (SHORT, "27")),
+        (
+            *(1_003_854, 0.07, (1, 160, "gru"), (48, 0.014, 0.1, 0.0, 0.0, "fp32")),
+            ("as much as this budget can teach", "0.6"),
+        ),
+        (1_003_854, 1.3, (2, 320, QUICK), (48, 0.01, 0.1, 0.0, 0.0, "bf16"), (HURRIED, "3.0")),
+        (1_003_854, 10, (2, 384, "gru"), (48, 0.014, 0.2, 0.1, 0.0, "bf16"), (SHORT, "13")),
+        (28_368_468, 10, (2, 512, QUICK), (48, 0.0075, 0.1, 0.0, 0.0, "bf16"), (HURRIED, "0.4")),
+        (28_368_468, 60, (2, 768, QUICK), (48, 0.005, 0.1, 0.0, 0.0, "bf16"), (HURRIED, "1.2")),
+    ],
+)
+def test_texts_and_budgets_that_people_have_get_these_plans(
+    characters: int,
+    minutes: float | None,
+    model: tuple[int, int, str],
+    training: tuple[int, float, float, float, float, str],
+    said: tuple[str, str],
+) -> None:
+    """A change to any of them should be meant, and measured."""
+    budget = Budget(minutes=minutes) if minutes else None
+    made = made_with(
+        SPEED, characters=characters, budget=budget, training={"threads": 2}, multiplies_bf16=True
+    )
+    assert (made.model.layers, made.model.hidden_size, made.model.model) == model
+    t = made.training
+    drops = (t.learning_rate, t.weight_decay, t.dropout, t.weight_drop)
+    assert (t.batch_size, *drops, t.precision) == training
+    assert (t.seq_length, t.optimizer) == (48, "soap")
+    reason, times = said
+    assert made.reasons["model"] == reason
+    assert {made.reasons[name] for name in REGULARISERS} == {f"text read about {times} times"}
+    assert made.budget == budget or made.budget == Budget(epochs=100.0)
+
+
+@pytest.mark.parametrize("minutes", [0.1, 1.3, 30.0])
+def test_a_plan_is_a_function_of_its_arguments_alone(
+    minutes: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the machine nor the clock is asked."""
+    before = in_time(minutes, 10**6)
+
+    def unasked(*_: object, **__: object) -> object:
+        raise AssertionError("asked")
+
+    for module, name in (
+        *((machine, name) for name in ("processors", "processor_name", "choose_device")),
+        *((machine, name) for name in ("multiplies_bf16", "has_matrix_units")),
+        *((time, name) for name in ("time", "monotonic", "perf_counter")),
+        *((random, "random"), (os, "cpu_count"), (os, "sched_getaffinity")),
+    ):
+        monkeypatch.setattr(module, name, unasked)
+    assert in_time(minutes, 10**6) == before
+
+
+@pytest.mark.parametrize("size", [{"hidden_size": 2_000}, {"hidden_size": 2_000, "layers": 2}])
+def test_of_what_is_read_once_at_most_nothing_is_dropped(size: dict[str, int]) -> None:
+    """However many weights there are for each character: it is new each time."""
+    for epochs, dropped in (1.0, False), (1.1, True):
+        training = made_with(
+            SPEED, characters=10**5, budget=Budget(epochs=epochs), model=size
+        ).training
+        assert (training.dropout > 0.0) is dropped
+
+
+@pytest.mark.parametrize("model", ["qrnn", QUICK])
+def test_recurrent_weights_are_dropped_where_there_are_any(model: str) -> None:
+    training = made_with(
+        SPEED, characters=10**5, budget=Budget(epochs=200.0), model={"model": model, "layers": 2}
+    ).training
+    assert (training.weight_drop > 0.0) is (model == QUICK)
 
 
 # What is given

@@ -24,11 +24,8 @@ from conftest import COMMAND, charrnn
 from test_cli import COLOUR, ESCAPE, assert_error, on_terminal, shell
 
 from charrnn.checkpoints import model_path, read_checkpoint, read_resume, resume_path
-from charrnn.explanation import describe
-from charrnn.planning import Plan
 from charrnn.run_record import read_run
-from charrnn.schedule import Budget
-from charrnn.session import recorded_corpus
+from charrnn.settings import to_json
 
 STEPS = 90
 """so that a report is due every second step"""
@@ -191,12 +188,55 @@ def test_progress_is_one_plain_line_a_report_on_stderr(whole: Run) -> None:
     assert [line.split()[0] for line in lines[:3]] == ["corpus", "model", "training"]
 
 
-def test_the_plan_that_is_printed_is_the_one_in_run_json(whole: Run) -> None:
-    record = read_run(whole.path)
-    assert record is not None
-    planned = Plan(record.model, record.training, Budget(**record.budget), **record.plan)  # type: ignore[arg-type]
-    printed = whole.done.stderr.splitlines()[:3]
-    assert describe(planned, recorded_corpus(record)) == printed
+PRINTED = re.compile(
+    r"model +(?P<layers>\d+) x (?P<hidden_size>\d+) (?P<model>[\w-]+)"
+    r"(?: \((?P<nonlinearity>\w+)\))?, .*\n"
+    r"training  --steps (?P<steps>\d+), [\d,]+ steps of (?P<batch_size>\d+) x (?P<seq_length>\d+) "
+    r"characters an epoch, (?P<optimizer>\w+) (?P<learning_rate>[\d.e-]+), "
+    r"decay (?P<weight_decay>[\d.]+), dropout (?P<dropout>[\d.]+)"
+    r"(?:, weight drop (?P<weight_drop>[\d.]+))?(?: \((?P<why>[^)]+)\))?"
+    r"(?P<stateless>, no state carried)?, "
+    r"(?P<precision>\w+) on (?P<device>\w+), (?P<threads>\d+) threads?$",
+    re.MULTILINE,
+)
+"""Every choice that the three lines name."""
+
+PLANNED: list[dict[str, Any]] = [
+    {},
+    {"layers": 2, "hidden_size": 320},
+    {"layers": 2, "hidden_size": 320, "steps": 3_000},
+    {"model": "rnn", "nonlinearity": "relu", "dropout": 0.25, "batch_size": 3, "threads": 1},
+    {"model": "lstm", "seq_length": 7, "optimizer": "sgd", "precision": "bf16"},
+    {"plan": "off", "weight_drop": 0.5},
+]
+
+
+@pytest.mark.parametrize("given", PLANNED, ids=[" ".join(map(str, p.values())) for p in PLANNED])
+def test_every_choice_that_is_printed_is_the_one_in_run_json(
+    given: dict[str, Any], english_file: Path, tmp_path: Path
+) -> None:
+    """And every flag that is given is among them. Training itself is stopped at once."""
+    asked = {"steps": 2} | given
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in asked.items()]
+    moment = ("charrnn.training.take_step", 1, signal.SIGINT)
+    command = ("train", english_file, "--name", "run", "--checkpoint-dir", tmp_path, *flags)
+    done = signalled([moment], *command)
+    record = read_run(tmp_path / "run")
+    assert record is not None, done.stderr
+    printed = PRINTED.search(done.stderr)
+    assert printed, done.stderr
+    written = to_json(record.model) | to_json(record.training) | record.budget
+    said = printed.groupdict()
+    why, stateless = said.pop("why"), said.pop("stateless")
+    said["weight_drop"] = said["weight_drop"] or "0"
+    said["nonlinearity"] = said["nonlinearity"] or "tanh"  # which other cells have, unsaid
+    for name, value in said.items():
+        number = isinstance(written[name], float)
+        assert value == (f"{written[name]:g}" if number else str(written[name]))
+        assert str(asked.get(name, value)) == value
+    assert (stateless is None) is record.training.carry
+    assert why == record.plan["reasons"].get("weight_decay")
+    assert record.plan["mode"] == given.get("plan", "auto")
     assert "operations_per_second" not in record.plan["facts"]  # steps are counted, not timed
 
 
