@@ -25,8 +25,8 @@ def describe(chosen: Plan, corpus: Corpus) -> list[str]:
     how.append(f"decay {training.weight_decay:g}, dropout {training.dropout:g}")
     if training.weight_drop:
         how.append(f"weight drop {training.weight_drop:g}")
-    for why in {chosen.reasons[name] for name in REGULARISERS & set(chosen.reasons)}:
-        how[-1] += f" ({why})"
+    if said := sorted(REGULARISERS & set(chosen.reasons)):  # for one reason, all of them
+        how[-1] += f" ({chosen.reasons[said[0]]})"
     if not training.carry:
         how.append("no state carried")
     how.append(f"{training.precision} on {training.device}")
