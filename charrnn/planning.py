@@ -49,6 +49,9 @@ READ_A_WEIGHT = (4.0, 3.0)
 """A shape, of one layer or of more, is worth its time where each weight has so many characters
 to learn from, read anew or again."""
 
+READ_A_QUICK_WEIGHT = 2.0
+"""But so few where the quick model's two narrowest layers take the place of a gru's one."""
+
 OWN_A_WEIGHT = ((900_000, 0.5), (0, 0.3))
 """And so many of the text's own, from so many weights on, those of a gru where the cell is not
 given; a text of fewer is learnt by heart, whatever is dropped."""
@@ -154,9 +157,7 @@ def plan(
 
     settings, why = ModelSettings(**model), []
     if not {"hidden_size", "layers"} <= set(model):
-        settings, reason = _shaped(
-            characters, model, lambda shape: read(quickest(shape), spent), quickest
-        )
+        settings, reason = _shaped(characters, model, lambda shape: read(shape, spent), quickest)
         why.append(reason)
     quick = quickest(settings)
     if quick != settings and read(quick, spent) < SELDOM * characters:
@@ -247,7 +248,7 @@ def _shaped(
     """The largest model that text and budget can teach, and why no larger.
 
     What is given, L or H or another cell, takes its place in each shape. `read` is about
-    how many characters the budget reads with a shape of the `quickest` cell there is for it.
+    how many characters the budget reads, with the `quickest` cell that there is for a shape.
     """
     sizes = [*((1, size) for size in ONE_LAYER), *((2, size) for size in TWO_LAYERS)]
     shapes = [{"layers": layers, "hidden_size": size} | dict(given) for layers, size in sizes]
@@ -257,10 +258,13 @@ def _shaped(
         if weights(larger) <= weights(settings):
             continue
         own = next(own for least, own in OWN_A_WEIGHT if weights(larger) >= least)
-        enough = READ_A_WEIGHT[larger.layers > 1] * weights(quickest(larger))
+        trial = quickest(larger)
+        least = READ_A_WEIGHT[larger.layers > 1]
+        if trial.model == QUICK and (trial.layers, trial.hidden_size) == (2, WIDE):
+            least = READ_A_QUICK_WEIGHT
         if characters < own * weights(larger):
             why = why or "as much as so short a text can teach"
-        elif read(larger) < enough:
+        elif read(trial) < least * weights(trial):
             why = why or "as much as this budget can teach"
         else:
             settings, why = larger, ""

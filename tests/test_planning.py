@@ -226,6 +226,7 @@ def test_the_model_grows_with_the_budget() -> None:
         ("gru", (2, 256), 3),
         ("gru", (2, 320), 3),
         ("gru", (2, 768), 3),
+        (QUICK, (2, 320), 2),
         (QUICK, (2, 384), 3),
     ],
 )
