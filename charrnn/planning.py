@@ -234,6 +234,8 @@ def _characters_per_second(
     """
     wider = model.hidden_size / 256
     rate: float = min(1.6, wider**0.9) if precision == "bf16" else min(1.15, wider**0.4)
+    if wider < 0.5:  # what is no product takes most of the time there, and no less of it
+        rate = 0.5**0.4 * wider / 0.5
     if precision != speed_precision:
         rate *= 0.85 if precision == "fp32" else 1 / 0.85
     return rate * speed / (6 * weights(model))
@@ -268,7 +270,13 @@ def _shaped(
             why = why or "as much as this budget can teach"
         else:
             settings, why = larger, ""
-    return settings, why or "the largest that is chosen"
+    why = why or "the most that is chosen"
+    # Where the one was given, it is the other that was chosen.
+    if "hidden_size" in given:
+        why = f"{settings.layers} layer{'s' if settings.layers > 1 else ''}: {why}"
+    elif "layers" in given:
+        why = f"{settings.hidden_size} units: {why}"
+    return settings, why
 
 
 def _weight_decay(optimizer: str, decay: float) -> float:

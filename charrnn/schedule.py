@@ -43,7 +43,7 @@ class Budget:
             raise UsageError(f"give one of --epochs, --steps and --minutes (given: {flags})")
         ((name, value),) = given.items()
         if not math.isfinite(value) or value <= 0:
-            raise UsageError(f"--{name} {value:g}: must be above 0")
+            raise UsageError(f"--{name} {value:g}: must be a number above 0")
         if value > 1e9:
             raise UsageError(f"--{name} {value:g}: must be at most 1e9")
 

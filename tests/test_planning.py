@@ -464,6 +464,22 @@ def test_of_what_is_read_once_at_most_nothing_is_dropped(size: dict[str, int]) -
         assert (training.dropout > 0.0) is dropped
 
 
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({}, "as much as so short a text can teach"),
+        ({"hidden_size": 2_000}, "1 layer: as much as so short a text can teach"),
+        ({"hidden_size": 64}, "2 layers: the most that is chosen"),
+        ({"layers": 3}, "128 units: as much as so short a text can teach"),
+    ],
+)
+def test_where_one_size_is_given_the_reason_is_for_the_other(
+    given: dict[str, int], reason: str
+) -> None:
+    made = made_with(SPEED, characters=100_000, budget=Budget(epochs=50.0), model=given)
+    assert made.reasons["model"] == reason
+
+
 @pytest.mark.parametrize("model", ["qrnn", QUICK])
 def test_recurrent_weights_are_dropped_where_there_are_any(model: str) -> None:
     training = made_with(

@@ -240,6 +240,17 @@ def test_every_choice_that_is_printed_is_the_one_in_run_json(
     assert "operations_per_second" not in record.plan["facts"]  # steps are counted, not timed
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_budget_of_hardly_any_step_is_told(
+    quiet: bool, english_file: Path, tmp_path: Path
+) -> None:
+    command = ("train", english_file, "--minutes", 1e-6, "--checkpoint-dir", tmp_path)
+    done = charrnn(*command, "--layers", 1, "--hidden-size", 8, *(["-q"] if quiet else []))
+    assert done.returncode == 0, done.stderr
+    said = "warning: no more than one step fits into --minutes 1e-06: too few for a model"
+    assert (said in done.stderr) is not quiet
+
+
 def test_every_checkpoint_asked_for_is_there_and_whole(whole: Run) -> None:
     assert whole.steps() == [30, 60, 90]
     for step in whole.steps():

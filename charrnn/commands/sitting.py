@@ -34,6 +34,10 @@ OTHER_FLAGS = {
 """What a whole command names where it was given, besides the plan; by name."""
 
 
+FEW_STEPS = 20
+"""Below which a user is told not to expect much."""
+
+
 @dataclasses.dataclass
 class Watch:
     """What a person, a queue or the clock may ask of training while it goes on."""
@@ -101,6 +105,10 @@ def begin(
         fractions=(given.get("val_frac", 0.1), given.get("test_frac", 0.0)),
         initial=initial,
     )
+    steps = begun.schedule.steps
+    if plan.budget.minutes is not None and steps < FEW_STEPS and not watch.quiet:
+        fit = f"{steps} steps fit" if steps > 1 else "no more than one step fits"
+        console.warn(f"{fit} into {plan.budget}: too few for a model of this size to learn much")
     watch.over(begun)
 
 
