@@ -4,6 +4,7 @@ Which checkpoint is newest and which is best is read off the files themselves.
 """
 
 import contextlib
+import itertools
 import math
 import os
 import re
@@ -55,7 +56,7 @@ def claim(directory: Path, name: str, *, numbered: bool, reuse: bool = False) ->
     make_directory(directory)
     number = 1
     while True:
-        run = directory / (name if number == 1 else f"{name}-{number}")
+        run = directory / _numbered(name, number)
         try:
             with failures_named(run):
                 run.mkdir()
@@ -69,6 +70,16 @@ def claim(directory: Path, name: str, *, numbered: bool, reuse: bool = False) ->
             if not numbered:
                 raise taken(run, resumed=reuse) from None
         number += 1
+
+
+def free_name(directory: Path, name: str) -> str:
+    """The name that `claim` would give with `numbered`, if nobody else claims it first."""
+    numbers = (_numbered(name, number) for number in itertools.count(1))
+    return next(each for each in numbers if not (directory / each).exists())
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"
 
 
 def taken(run: Path, *, resumed: bool = False) -> RunError:

@@ -731,6 +731,14 @@ def test_a_dry_run_prints_one_command_that_prints_itself(
     assert [path.name for path in tmp_path.iterdir()] == ["-q $(x) 'é.txt"]
 
 
+def test_a_dry_run_names_a_run_that_is_not_there_yet(english_file: Path, tmp_path: Path) -> None:
+    for name in "cafe-gru", "cafe-gru-2":
+        done = charrnn("train", english_file, "--dry-run", "--epochs", 1, cwd=tmp_path)
+        words = shlex.split(done.stdout)
+        assert words[words.index("--name") + 1] == name
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+
+
 def test_run_json_keeps_the_explicit_command(whole: Run) -> None:
     words = shlex.split(whole.record()["command"])
     given = list(map(str, SMALL))

@@ -145,7 +145,9 @@ def train(
             text = corpus_reading.read(given, parent)
             chosen = _chosen(text, budget, given, parent, quiet)
             if dry_run:
-                console.say(sitting.explicit_command(chosen, given, run.name))
+                kept = name or resume or overwrite
+                free = run.name if kept else runs.free_name(checkpoint_dir, run.name)
+                console.say(sitting.explicit_command(chosen, given, free))
                 return
             if overwrite and run.is_dir():
                 aside = runs.set_aside(run)
