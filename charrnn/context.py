@@ -152,7 +152,8 @@ def _losses(
             group = places[first : first + rows]
             whole = strips.read(group - length, length + 1)
             if workers and device.type == "cpu":
-                parts = workers.map(find, workers.parts(len(group)))
+                count = model.settings.parameters(model.vocabulary_size)
+                parts = workers.map(find, workers.parts(len(group)), weights=count)
             else:
                 parts = [find(slice(0, len(group)))]
             found[first : first + rows] = np.concatenate(parts)

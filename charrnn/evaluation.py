@@ -12,6 +12,7 @@ beginning with the last character of the one before, and the last may be shorter
 every character is scored once and each place in a window counts alike.
 """
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -110,7 +111,9 @@ def score(
         for begins in groups:
             parts, share = [slice(0, len(begins))], _alone
             if workers and device.type == "cpu":
-                parts, share = workers.parts(len(begins)), workers.map
+                parts = workers.parts(len(begins))
+                count = model.settings.parameters(model.vocabulary_size)
+                share = functools.partial(workers.map, weights=count)
             states = {part.start: model.start(part.stop - part.start) for part in parts}
             if len(begins) > 1 and not window:
                 for first in range(-WARM, 0, chunk):

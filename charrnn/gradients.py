@@ -54,7 +54,7 @@ def take_gradient(
     if workers is None or inputs.device.type != "cpu":
         found = [compute(slice(0, streams))]
     else:
-        count = sum(weight.numel() for weight in weights)
+        count = model.settings.parameters(model.vocabulary_size)
         found = workers.map(compute, workers.parts(streams), weights=count)
     for weight, *gradients in zip(weights, *(part.gradients for part in found), strict=True):
         weight.grad = gradients[0]

@@ -82,6 +82,7 @@ class Soap:
                 matrix.move(part, step, learning_rate, weight_decay)
 
         device = self._matrices[0].weight.device.type
+        count = sum(matrix.weight.numel() for matrix in self._matrices)
         # S spans too many orders of magnitude for the axes to be turned in less than fp32.
         for due, function, things, precision in (
             (young or step % TAKEN == 0, take_in, _PARTS, self._precision),
@@ -94,7 +95,7 @@ class Soap:
                 if workers is None or device != "cpu":
                     function(slice(0, things))
                 else:
-                    workers.map(function, workers.shares(things))
+                    workers.map(function, workers.shares(things), weights=count)
 
 
 class _Matrix:

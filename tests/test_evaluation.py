@@ -598,6 +598,19 @@ def test_workers_find_the_score_that_one_finds(two_workers, model, reading):
         assert found.characters == wanted.characters
 
 
+def test_workers_are_told_how_many_weights_they_multiply_by(two_workers, monkeypatch):
+    """By which they divide a product among the threads that are left, or do not."""
+    network, asked, share = small(), [], two_workers.map
+
+    def shared(function, parts, *, weights):
+        asked.append(weights)
+        return share(function, parts, weights=weights)
+
+    monkeypatch.setattr(two_workers, "map", shared)
+    all_losses(network, some_ids(9_000), workers=two_workers)
+    assert set(asked) == {network.settings.parameters(network.vocabulary_size)}
+
+
 def test_what_ends_a_scoring_by_workers_leaves_the_model_as_it_was(two_workers):
     class EnoughError(Exception):
         pass
