@@ -25,7 +25,7 @@ def describe(chosen: Plan, corpus: Corpus) -> list[str]:
     how.append(f"decay {training.weight_decay:g}, dropout {training.dropout:g}")
     if training.weight_drop:
         how.append(f"weight drop {training.weight_drop:g}")
-    if said := sorted(REGULARISERS & set(chosen.reasons)):  # for one reason, all of them
+    if said := sorted(REGULARISERS & set(chosen.reasons)):  # all for the same reason
         how[-1] += f" ({chosen.reasons[said[0]]})"
     if not training.carry:
         how.append("no state carried")

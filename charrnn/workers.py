@@ -48,8 +48,8 @@ class Workers:
         afterwards, where a part multiplies by so many `weights` that it is worth it; else
         one. What a part raises is raised when all have ended.
         """
-        left = self._threads // len(parts) if weights >= machine.DIVISIBLE else 1
-        threads = max(1, left)
+        divided = weights >= machine.DIVISIBLE
+        threads = max(1, self._threads // len(parts)) if divided else 1
 
         def work(part: slice) -> Result:
             prepare(threads)

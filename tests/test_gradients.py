@@ -121,6 +121,20 @@ def test_alone_it_is_what_backward_finds(model, nonlinearity):
     assert_close(taken(*given), wanted, 1e-6)
 
 
+@pytest.mark.parametrize(("divisible", "threads"), [(True, 2), (False, 1)])
+def test_a_few_streams_of_a_large_model_are_many_threads_work(
+    some_workers, divisible, threads, monkeypatch
+):
+    network, ids, used = small(), some_ids(9, 5), []
+    parameters = network.settings.parameters(V)
+    monkeypatch.setattr("charrnn.machine.DIVISIBLE", parameters + (not divisible))
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    hook = network.register_forward_hook(lambda *_: used.append(torch.get_num_threads()))
+    taken(network, ids, ids, network.start(5), workers=some_workers[2])
+    hook.remove()
+    assert used == [threads]
+
+
 @each_cell
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("batch", [1, 2 * STREAMS, 3 * STREAMS + 5])

@@ -431,7 +431,7 @@ def test_texts_and_budgets_that_people_have_get_these_plans(
     reason, times = said
     assert made.reasons["model"] == reason
     assert {made.reasons[name] for name in REGULARISERS} == {f"text read about {times} times"}
-    assert made.budget == budget or made.budget == Budget(epochs=100.0)
+    assert made.budget == (budget or Budget(epochs=100.0))
 
 
 @pytest.mark.parametrize("minutes", [0.1, 1.3, 30.0])
