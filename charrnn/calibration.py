@@ -22,7 +22,14 @@ from charrnn.training_state import TrainingState, fresh_state
 from charrnn.workers import Workers, prepare
 
 SECONDS = 2.0
-"""About how long the measurement takes."""
+"""About how long a model's steps are timed, at least."""
+
+LONGEST = 30.0
+"""And at most."""
+
+SHARE = 0.01
+"""Between the two, of the time that they are to fill: a machine that others use is up to half
+as fast again, or as slow, for some seconds, and less so for a minute."""
 
 SPEED_SECONDS = 0.7
 """And that of the machine's speed."""
@@ -98,19 +105,33 @@ def speed(characters: int, training: Mapping[str, Any], *, multiplies_bf16: bool
     return 6 * planning.weights(model) * seq_length * batch_size / seconds
 
 
-def measure(corpus: Corpus, model: ModelSettings, training: TrainingSettings) -> Timing:
-    """Time steps of a model that is then forgotten, and an evaluation in proportion."""
+def timing_seconds(minutes: float) -> float:
+    """About how long steps are timed that are to fill so many minutes."""
+    return min(LONGEST, max(SECONDS, SHARE * 60 * minutes))
+
+
+def measure(
+    corpus: Corpus, model: ModelSettings, training: TrainingSettings, minutes: float = 0.0
+) -> Timing:
+    """Time steps of a model that is then forgotten, and an evaluation in proportion.
+
+    `minutes` are those that they are to fill.
+    """
     prepare(training.threads)
     with contextlib.closing(Workers(training.threads)) as workers:
-        return _measure(corpus, model, training, workers)
+        return _measure(corpus, model, training, timing_seconds(minutes), workers)
 
 
 def _measure(
-    corpus: Corpus, model: ModelSettings, training: TrainingSettings, workers: Workers
+    corpus: Corpus,
+    model: ModelSettings,
+    training: TrainingSettings,
+    seconds: float,
+    workers: Workers,
 ) -> Timing:
     state = fresh_state(model, training, len(corpus.vocabulary))
     batches = batches_of(corpus.ids["train"], training)
-    step_seconds = _step_seconds(state, batches, training, workers, SECONDS)
+    step_seconds = _step_seconds(state, batches, training, workers, seconds)
     held_out = corpus.ids["val"]
     if not len(held_out):
         return Timing(step_seconds, 0.0)

@@ -48,7 +48,7 @@ def begun(run: Path, corpus: Corpus, plan: Plan, moments: int) -> Session:
     )
     if steps is None:
         assert plan.budget.minutes is not None
-        timing = calibration.measure(corpus, plan.model, settings)
+        timing = calibration.measure(corpus, plan.model, settings, plan.budget.minutes)
         steps = max(1, int(60 * plan.budget.minutes / timing.step_seconds))
     usual = schedule(steps, batch_characters=length, held_out_characters=len(corpus.ids["val"]))
     # As often as training does by itself, or nearly, but at those moments too.

@@ -85,7 +85,7 @@ def begin(
         settled = schedule(steps, **spacing)
     else:
         assert plan.budget.minutes is not None
-        timing = calibration.measure(corpus, plan.model, settings)
+        timing = calibration.measure(corpus, plan.model, settings, plan.budget.minutes)
         settled = schedule_in(
             plan.budget.minutes * 60,
             step_seconds=timing.step_seconds,

@@ -112,6 +112,17 @@ def test_however_long_a_window_is_the_machine_s_speed_is_measured_soon(window, m
     assert 2 <= len(steps) <= 4
 
 
+@pytest.mark.parametrize(("minutes", "steps"), [(0.1, 8), (10.0, 24), (60.0, 120), (600.0, 120)])
+def test_the_more_minutes_steps_are_to_fill_the_longer_they_are_timed(
+    minutes, steps, english_file, clock
+):
+    """A hundredth of them at 0.25 s a step, after three that are not counted."""
+    corpus, began = read_corpus([english_file], val_fraction=0.0), clock[0]
+    calibration.measure(corpus, MODEL, CHOSEN, minutes)
+    assert clock[0] - began == pytest.approx((3 + steps) * 0.25)
+    assert calibration.timing_seconds(minutes) == pytest.approx(steps * 0.25)
+
+
 def test_steps_that_take_long_are_timed_by_one(english_file, clock, monkeypatch):
     monkeypatch.setattr(calibration, "SECONDS", 0.2)
     corpus, began = read_corpus([english_file], val_fraction=0.0), clock[0]

@@ -93,8 +93,13 @@ def begin(
     watch: Watch,
 ) -> None:
     """Begin a run and train; `initial` is the checkpoint that it begins with, see RunRecord."""
-    from charrnn import session
+    from charrnn import calibration, session
 
+    minutes = plan.budget.minutes
+    if minutes is not None and not watch.quiet:
+        seconds = calibration.timing_seconds(minutes)
+        if seconds > calibration.SECONDS:
+            console.notice(f"timing    this model, for some {seconds:.0f} seconds")
     begun = session.begin(
         run,
         text,
@@ -106,7 +111,7 @@ def begin(
         initial=initial,
     )
     steps = begun.schedule.steps
-    if plan.budget.minutes is not None and steps < FEW_STEPS and not watch.quiet:
+    if minutes is not None and steps < FEW_STEPS and not watch.quiet:
         fit = f"{steps} steps fit" if steps > 1 else "no more than one step fits"
         console.warn(f"{fit} into {plan.budget}: too few for a model of this size to learn much")
     watch.over(begun)
