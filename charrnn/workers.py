@@ -9,7 +9,7 @@ import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -25,10 +25,14 @@ class Workers:
         """`threads` is how many processors all of them may use."""
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, "charrnn-worker")
+        self._calls: list[Future[Any]] = []
         self._done_before: set[object] = set()
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, when they have done what they are at."""
+        # Python 3.11 takes a thread for ended if a signal interrupts waiting for that, and
+        # the process then ends around it, which aborts it. So nothing is left for it to do.
+        wait(self._calls)
         self._pool.shutdown()
 
     def parts(self, streams: int) -> list[slice]:
@@ -62,16 +66,18 @@ class Workers:
         # given other last digits in one process of twenty (tanh or σ: never, once called).
         # So what was not done before is done one by one.
         code = getattr(function, "__code__", function)
-        if code not in self._done_before:
-            results = [self._pool.submit(work, part).result() for part in parts]
-            self._done_before.add(code)
-            return results
-        calls = [self._pool.submit(work, part) for part in parts]
+        groups = [parts] if code in self._done_before else [[part] for part in parts]
+        results = [result for group in groups for result in self._together(work, group)]
+        self._done_before.add(code)
+        return results
+
+    def _together(self, function: Callable[[slice], Result], parts: list[slice]) -> list[Result]:
+        self._calls = [self._pool.submit(function, part) for part in parts]
         try:
-            wait(calls)
-            return list(map(Future.result, calls))
-        finally:
-            calls.clear()  # else an error holds this frame, and this frame the error
+            wait(self._calls)
+            return list(map(Future.result, self._calls))
+        finally:  # an error would hold what is kept here; but what a signal left is waited for
+            self._calls = [call for call in self._calls if not call.done()]
 
 
 def _divided(things: int, count: int) -> list[slice]:

@@ -62,6 +62,33 @@ def test_ctrl_c_while_the_command_is_loaded_says_nothing():
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+ONCE_MORE = """
+import os, signal, sys, threading
+from charrnn import cli
+from charrnn.__main__ import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+interrupt = [os.getpid(), signal.SIGINT]
+
+def run():
+    threading.Timer(0.3, os.kill, interrupt).start()
+    threading.Timer(0.6, print, ["waited for"]).start()  # as a worker's last product is
+    if "late" in sys.argv:
+        os.kill(*interrupt)
+
+cli.main = run
+main()
+"""
+
+
+@pytest.mark.parametrize(("when", "code"), [("late", 130), ("later", 0)])
+def test_one_more_ctrl_c_at_the_end_breaks_nothing_off(when, code):
+    done = subprocess.run(
+        [sys.executable, "-c", ONCE_MORE, when], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "waited for\n", "")
+
+
 @pytest.mark.parametrize("what", ["speed", "measure"])
 def test_a_signal_in_the_calibration_leaves_nothing(what, command, tmp_path):
     moments = [(f"charrnn.calibration.{what}", 1, signal.SIGHUP)]

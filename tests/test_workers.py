@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import weakref
+from concurrent.futures import wait
 
 import pytest
 import torch
@@ -140,6 +141,32 @@ def test_what_a_worker_raises_is_raised_when_all_have_ended(workers, failing, er
     assert raised.value is error
     assert len(ended) == 2
     assert three.map(lambda part: part.start, parts) == [0, 8, 16]  # it serves as before
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_what_a_signal_leaves_behind_is_waited_for(before, monkeypatch):
+    """Even where another one interrupts that, no thread is taken for ended that is not."""
+    two, go_on, interrupted = Workers(2), threading.Event(), [True, True, False]
+
+    def slow(_):
+        go_on.wait(30)
+
+    def interrupt(calls):
+        if interrupted.pop(0):
+            raise KeyboardInterrupt
+        go_on.set()
+        return wait(calls)
+
+    monkeypatch.setattr("charrnn.workers.wait", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        two.map(practised(two, slow) if before else slow, two.parts(2 * STREAMS))
+    computing = ours()
+    assert len(computing) == 1 + before
+    with pytest.raises(KeyboardInterrupt):
+        two.close()
+    assert ours() == computing
+    two.close()
+    assert ours() == []
 
 
 def test_what_the_only_part_raises_is_raised(workers):
