@@ -99,8 +99,7 @@ def curve(
     told now and then how many characters were read. Workers, if given, share the places.
     Of lengths, those are left out that half the text has no room for.
     """
-    parameters = model.settings.parameters(model.vocabulary_size)
-    fitting, places = _places(len(full), parameters, lengths)
+    fitting, places = _places(len(full), model.parameter_count, lengths)
     unknown = Unknown.of(model.vocabulary_size, escape, rare)
     each = [_losses(model, ids, places, length, unknown, read, workers) for length in fitting]
     shape = (len(fitting), len(places))
@@ -152,8 +151,8 @@ def _losses(
             group = places[first : first + rows]
             whole = strips.read(group - length, length + 1)
             if workers and device.type == "cpu":
-                count = model.settings.parameters(model.vocabulary_size)
-                parts = workers.map(find, workers.parts(len(group)), weights=count)
+                several = workers.parts(len(group))
+                parts = workers.map(find, several, weights=model.parameter_count)
             else:
                 parts = [find(slice(0, len(group)))]
             found[first : first + rows] = np.concatenate(parts)

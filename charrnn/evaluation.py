@@ -112,8 +112,7 @@ def score(
             parts, share = [slice(0, len(begins))], _alone
             if workers and device.type == "cpu":
                 parts = workers.parts(len(begins))
-                count = model.settings.parameters(model.vocabulary_size)
-                share = functools.partial(workers.map, weights=count)
+                share = functools.partial(workers.map, weights=model.parameter_count)
             states = {part.start: model.start(part.stop - part.start) for part in parts}
             if len(begins) > 1 and not window:
                 for first in range(-WARM, 0, chunk):

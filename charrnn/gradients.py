@@ -54,8 +54,8 @@ def take_gradient(
     if workers is None or inputs.device.type != "cpu":
         found = [compute(slice(0, streams))]
     else:
-        count = model.settings.parameters(model.vocabulary_size)
-        found = workers.map(compute, workers.parts(streams), weights=count)
+        parts = workers.parts(streams)
+        found = workers.map(compute, parts, weights=model.parameter_count)
     for weight, *gradients in zip(weights, *(part.gradients for part in found), strict=True):
         weight.grad = gradients[0]
         for gradient in gradients[1:]:

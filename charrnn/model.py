@@ -40,6 +40,11 @@ class CharacterModel(nn.Module):
         scratch = Memory()
         self._memories = [LayerMemory(Memory(), scratch) for _ in range(settings.layers)]
 
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers it learns."""
+        return self.settings.parameters(self.vocabulary_size)
+
     def layer(self, number: int) -> LayerWeights:
         """The weights of a recurrent layer, from 0."""
         weights = dict(self.get_submodule("recurrent").named_parameters())

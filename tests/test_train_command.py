@@ -739,6 +739,22 @@ def test_a_dry_run_names_a_run_that_is_not_there_yet(english_file: Path, tmp_pat
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
 
 
+def test_a_dry_run_s_choice_as_json_has_the_names_of_run_json(
+    english_file: Path, tmp_path: Path
+) -> None:
+    arguments = ("train", english_file, "--steps", 1, "--hidden-size", 3, "--name", "run")
+    done = charrnn(*arguments, "--dry-run", "--json", cwd=tmp_path)
+    choice = json.loads(done.stdout)
+    assert choice["command"] + "\n" == charrnn(*arguments, "--dry-run", cwd=tmp_path).stdout
+    begun = charrnn(*arguments, "--quiet", cwd=tmp_path)
+    assert begun.returncode == 0, begun.stderr
+    record = Run(tmp_path / "checkpoints" / "run", begun).record()
+    assert list(choice) == ["command", "model", "training", "budget", "plan"]
+    assert choice == {name: record[name] for name in choice}
+    resumed = charrnn("train", "--resume", "--name", "run", "--dry-run", "--json", cwd=tmp_path)
+    assert json.loads(resumed.stdout) == choice
+
+
 def test_run_json_keeps_the_explicit_command(whole: Run) -> None:
     words = shlex.split(whole.record()["command"])
     given = list(map(str, SMALL))

@@ -31,7 +31,7 @@ def measured(
     from charrnn import context
     from charrnn.workers import Workers
 
-    count = context.reading(len(losses), model.settings.parameters(model.vocabulary_size))
+    count = context.reading(len(losses), model.parameter_count)
     with (
         contextlib.closing(Workers(threads)) as workers,
         console.progress(count, "char", quiet=quiet) as bar,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from charrnn.commands.corpus_reading import Parent
     from charrnn.corpus import Corpus
     from charrnn.planning import Plan
+    from charrnn.run_record import RunRecord
 
 SHORT_TEXT = 20_000
 """Characters below which a user is told not to expect much."""
@@ -137,7 +138,7 @@ def train(
         if record is not None:
             run_record.check_same(run.name, record, given | asked, limits)
             if dry_run:
-                console.say(record.command)
+                _say_choice(record, record.command, record.budget, record.plan, json)
                 return
         else:
             check_nonlinearity(model or "gru", nonlinearity)
@@ -147,7 +148,8 @@ def train(
             if dry_run:
                 kept = name or resume or overwrite
                 free = run.name if kept else runs.free_name(checkpoint_dir, run.name)
-                console.say(sitting.explicit_command(chosen, given, free))
+                command = sitting.explicit_command(chosen, given, free)
+                _say_choice(chosen, command, chosen.budget.to_json(), chosen.to_json(), json)
                 return
             if overwrite and run.is_dir():
                 aside = runs.set_aside(run)
@@ -178,6 +180,21 @@ def train(
         for sentence in sentences:
             console.say_wrapped(sentence)
         console.say(command)  # unwrapped, to be copied
+
+
+def _say_choice(
+    of: "Plan | RunRecord",
+    command: str,
+    budget: dict[str, Any],
+    plan: dict[str, Any],
+    json: bool,
+) -> None:
+    """What --dry-run prints; in JSON by the names of run.json."""
+    settings = {"model": to_json(of.model), "training": to_json(of.training)}
+    if json:
+        console.say_json({"command": command, **settings, "budget": budget, "plan": plan})
+    else:
+        console.say(command)
 
 
 def _named(given: Mapping[str, Any], kind: type) -> dict[str, Any]:
