@@ -68,6 +68,26 @@ def test_losses_keep_to_their_columns(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize(
+    ("columns", "heads"),
+    [
+        (120, ["2", "3", "5", "7", "8", "10"]),
+        (80, ["2", "3", "5", "7", "8", "10"]),
+        (79, ["3", "7", "10"]),
+        (62, ["3", "7", "10"]),
+        (60, ["5", "10"]),
+        (50, ["10"]),
+        (20, ["10"]),
+    ],
+)
+def test_a_narrow_terminal_is_shown_fewer_moments(columns, heads, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    show([[run(1.5)]], PLAN.budget)
+    _, _, head, line, *_ = capsys.readouterr().out.splitlines()
+    assert head.split() == ["model", *heads, "best", "epochs", "params", "char/s"]
+    assert len(head) == len(line) <= max(columns, 50)
+
+
+@pytest.mark.parametrize(
     ("budget", "heads"),
     [
         (Budget(minutes=1.3), ["13s", "39s", "78s"]),

@@ -60,7 +60,9 @@ def show(groups: Sequence[Sequence["Run"]], budget: "Budget") -> None:
     found = ranked(groups)
     if not found:
         return
-    moments = range(1, MOMENTS + 1)
+    room = console.width() - NAME[1] - sum(width for _, width in LAST)
+    every = next((n for n in (1, 2, 3) if MOMENTS // n * MOMENT <= room), MOMENTS)
+    moments = range(every, MOMENTS + 1, every)
     columns = (NAME, *((at(moment / MOMENTS, budget), MOMENT) for moment in moments), *LAST)
     console.say()
     console.say("held-out nats/char after so much training; best: the checkpoint that is kept")
