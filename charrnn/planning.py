@@ -20,7 +20,7 @@ REGULARISED = (
 what share of outputs is dropped, and of recurrent weights, and the weight decay. What is
 read often, by a model that has room for it, is learnt by heart unless something is left out."""
 
-REGULARISED_DEEP = ((100.0, 0.4, 0.2, 0.2), (25.0, 0.25, 0.1, 0.2), (8.0, 0.1, 0.05, 0.2))
+REGULARISED_DEEP = ((100.0, 0.4, 0.2, 0.2), (25.0, 0.25, 0.1, 0.2), (8.0, 0.05, 0.05, 0.2))
 """From two layers on these come first: outputs are dropped between them, too."""
 
 DROPS = {"dropout", "weight_drop"}
