@@ -299,6 +299,15 @@ def test_what_was_cut_is_told(cut, words, capsys):
     assert words in found
 
 
+@pytest.mark.parametrize(
+    ("cut", "why"), [("window", "this text alone fills its window"), ("memory", "too much memory")]
+)
+def test_what_learned_from_nothing_is_told(cut, why, capsys):
+    found = shown(capsys, 1.3, row("bz2", 1.4, cut=cut, read_bytes=0, training_bytes=3400))
+    assert "bz2 learned from none of the 3,400 bytes of the training part" in found
+    assert why in found
+
+
 def test_two_texts_are_two_tables(capsys):
     one = MODEL | row("", 1.5) | {"baselines": [row("xz", 2.0)]}
     other = MODEL | row("", 1.5) | {"baselines": [row("xz", 2.1)]}

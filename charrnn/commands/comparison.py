@@ -222,12 +222,16 @@ def _nats(each: dict[str, Any]) -> float:
 def _cut(each: dict[str, Any]) -> str:
     from charrnn.baselines import SECONDS
 
-    why = {
-        "window": "its window holds no more",
-        "memory": "more would take too much memory",
-        "time": f"as much as it can in some {SECONDS:g} seconds",
-    }
-    return (
-        f"{_short(each)} learned from the last {each['read_bytes']:,} of "
-        f"{each['training_bytes']:,} bytes of the training part: {why[each['cut']]}."
-    )
+    if not each["read_bytes"]:
+        why = "any of it would take too much memory"
+        if each["cut"] == "window":
+            why = "this text alone fills its window"
+        part = f"none of the {each['training_bytes']:,} bytes"
+    else:
+        why = {
+            "window": "its window holds no more",
+            "memory": "more would take too much memory",
+            "time": f"as much as it can in some {SECONDS:g} seconds",
+        }[each["cut"]]
+        part = f"the last {each['read_bytes']:,} of {each['training_bytes']:,} bytes"
+    return f"{_short(each)} learned from {part} of the training part: {why}."
