@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from charrnn.console import figure, one_line
-from charrnn.rows import baseline, by_text, model, scored_on
+from charrnn.rows import baseline, by_text, learned_from, model, scored_on
 
 COLUMNS = ("run", "protocol", "nats/char", "bits/char", "bits/byte", "perplexity", "accuracy")
 
@@ -124,8 +124,7 @@ def _caption(models: list[dict[str, Any]], *, protocol: bool) -> str:
             "characters"
         )
     parts += [
-        f"{baseline(row)} learned from the last {row['read_bytes']:,} of "
-        f"{row['training_bytes']:,} bytes of the training part"
+        f"{baseline(row)} learned from {learned_from(row)}"
         for row in models[0].get("baselines", [])
         if row.get("cut")
     ]

@@ -36,3 +36,10 @@ def baseline(row: dict[str, Any]) -> str:
         "bz2": "bz2 -9",
     }
     return titles.get(row["name"], str(row["name"]))
+
+
+def learned_from(row: dict[str, Any]) -> str:
+    """How much of the training part a baseline learned from that was cut."""
+    training = f"{row['training_bytes']:,} bytes of the training part"
+    read = row["read_bytes"]
+    return f"the last {read:,} of {training}" if read else f"none of the {training}"

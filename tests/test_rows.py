@@ -1,6 +1,6 @@
 """Rows of one text stand together, under the names that a person reads."""
 
-from charrnn.rows import baseline, by_text, model, scored_on
+from charrnn.rows import baseline, by_text, learned_from, model, scored_on
 
 ROW = {"run": "m", "step": 1_000, "split": "val", "characters": 1_234}
 
@@ -25,3 +25,9 @@ def test_a_baseline_is_named_with_what_defines_it():
     assert baseline({"name": "ngram", "order": 7}) == "7-gram, Kneser-Ney"
     assert baseline({"name": "xz"}) == "xz -9e"
     assert baseline({"name": "uniform"}) == "uniform"
+
+
+def test_what_a_baseline_learned_from_is_its_last_bytes_or_none():
+    cut = {"read_bytes": 1_200, "training_bytes": 3_400}
+    assert learned_from(cut) == "the last 1,200 of 3,400 bytes of the training part"
+    assert learned_from(cut | {"read_bytes": 0}) == "none of the 3,400 bytes of the training part"

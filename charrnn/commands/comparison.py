@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from charrnn import console
 from charrnn.commands.differences import Scored, from_best_baseline, margin
-from charrnn.rows import baseline, by_text, model
+from charrnn.rows import baseline, by_text, learned_from, model
 
 if TYPE_CHECKING:
     from charrnn.baseline_cache import Key
@@ -222,16 +222,10 @@ def _nats(each: dict[str, Any]) -> float:
 def _cut(each: dict[str, Any]) -> str:
     from charrnn.baselines import SECONDS
 
-    if not each["read_bytes"]:
-        why = "any of it would take too much memory"
-        if each["cut"] == "window":
-            why = "this text alone fills its window"
-        part = f"none of the {each['training_bytes']:,} bytes"
-    else:
-        why = {
-            "window": "its window holds no more",
-            "memory": "more would take too much memory",
-            "time": f"as much as it can in some {SECONDS:g} seconds",
-        }[each["cut"]]
-        part = f"the last {each['read_bytes']:,} of {each['training_bytes']:,} bytes"
-    return f"{_short(each)} learned from {part} of the training part: {why}."
+    full = "its window holds no more" if each["read_bytes"] else "this text fills its window"
+    why = {
+        "window": full,
+        "memory": "more would take too much memory",
+        "time": f"as much as it can in some {SECONDS:g} seconds",
+    }
+    return f"{_short(each)} learned from {learned_from(each)}: {why[each['cut']]}."
